@@ -1,0 +1,227 @@
+//! From listening to the end.
+
+use std::{
+    future::{Future, pending},
+    io::{IsTerminal as _, stdout},
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Handle},
+    sync::Mutex,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+use super::{App, listen::listen, signals::Signals};
+use crate::{
+    Error, Tasks,
+    config::Settings,
+    service::{Front, Service, Surface, user_router},
+    telemetry::{
+        log::{self, LogFormat},
+        quietly,
+    },
+    track::chain_hook,
+};
+
+/// How often draining looks whether it is done.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The listeners and how they are announced.
+struct Doors {
+    listeners: Vec<(StdListener, Surface)>,
+    address: SocketAddr,
+    on_terminal: bool,
+}
+
+impl App {
+    /// Runs until SIGTERM or Ctrl-C, on a runtime of its own.
+    ///
+    /// Reads the `TASKPULSE_*` variables, which win over what the code says,
+    /// and prints the log to standard output as `RUST_LOG` asks for, unless the
+    /// program has set a subscriber. Then `/ready` and new requests are answered
+    /// with 503, while `/ping` goes on; requests and tasks have 10 s to end
+    /// (`TASKPULSE_DRAIN`), what remains becomes `interrupted`. A second signal
+    /// cuts that short.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] for a variable that cannot be read or an app that was
+    /// put together wrongly, [`Error::InsideRuntime`] inside a tokio runtime
+    /// (use [`serve`](Self::serve) there), [`Error::AddressInUse`] and
+    /// [`Error::Listen`], [`Error::Start`] where the operating system refuses a
+    /// thread or a socket, [`Error::CutShort`] after a second signal.
+    pub fn run(self) -> Result<(), Error> {
+        self.run_with(&Settings::from_env()?)
+    }
+
+    pub(crate) fn run_with(mut self, settings: &Settings) -> Result<(), Error> {
+        if Handle::try_current().is_ok() {
+            return Err(Error::InsideRuntime);
+        }
+        self.configure(settings);
+        let on_terminal = stdout().is_terminal();
+        let format = settings.log_format.unwrap_or(match on_terminal {
+            true => LogFormat::Pretty,
+            false => LogFormat::Json,
+        });
+        let _log = log::start(format);
+        chain_hook();
+        let doors = Doors::open(settings, on_terminal && format == LogFormat::Pretty)?;
+        let runtime = Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("taskpulse-work")
+            .build()
+            .map_err(Error::Start)?;
+        let ended = runtime.block_on(async {
+            let signals = Arc::new(Mutex::new(Signals::listen().map_err(Error::Start)?));
+            let again = Arc::clone(&signals);
+            let first = async move { signals.lock().await.next().await };
+            let second = async move { again.lock().await.next().await };
+            self.operate(doors, first, second).await
+        });
+        // A worker that user code blocks must not keep the process.
+        runtime.shutdown_background();
+        ended
+    }
+
+    /// Serves on `listener` until `shutdown` is ready, from inside a tokio
+    /// runtime of any flavour: that runtime runs the handlers and tasks, a
+    /// thread of our own answers `/ping`.
+    ///
+    /// Reads no variables, prints no log and handles no signals. At the end it
+    /// drains as [`run`](Self::run) does. Dropping the future stops serving
+    /// without draining; active tasks then go on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let shutdown = async {}; // At once, in this example.
+    /// taskpulse::App::new().serve(listener, shutdown).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] for an app that was put together wrongly,
+    /// [`Error::Start`] where the operating system refuses a thread or a socket.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Error> {
+        let address = listener.local_addr().map_err(Error::Start)?;
+        let listener = listener.into_std().map_err(Error::Start)?;
+        let doors = Doors {
+            listeners: vec![(listener, Surface::All)],
+            address,
+            on_terminal: false,
+        };
+        self.operate(doors, shutdown, pending()).await
+    }
+
+    /// Serves until `shutdown`, then drains, unless `hurry` comes first.
+    async fn operate(
+        mut self,
+        doors: Doors,
+        shutdown: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let work = Handle::current();
+        self.tracker.runs_on(work.clone());
+        let service = Arc::new(Service::new(Arc::clone(&self.tracker), self.config));
+        let router = user_router(self.routes, &service);
+        let front = Front::start(doors.listeners, &service, router, self.probe, work)?;
+        announce(doors.address, doors.on_terminal, self.greeting);
+        for hook in self.on_start {
+            hook(Tasks::new(Arc::clone(&self.tracker), None));
+        }
+        shutdown.await;
+        end(front, &service, hurry).await
+    }
+}
+
+/// Drains, interrupts what remains, and closes the front.
+async fn end(front: Front, service: &Service, hurry: impl Future<Output = ()>) -> Result<(), Error> {
+    let limit = service.config.drain;
+    service.tracker.drain();
+    let active = service.tracker.registry().active();
+    quietly(|| {
+        info!(
+            active_tasks = active,
+            drain_seconds = limit.as_secs_f64(),
+            "shutting down: nothing new is begun, what runs may end",
+        );
+    });
+    let cut_short = tokio::select! {
+        () = drained(service, limit) => false,
+        () = hurry => true,
+    };
+    service.go_away();
+    let interrupted = service.tracker.interrupt_all();
+    if interrupted > 0 {
+        quietly(|| warn!(interrupted_tasks = interrupted, "shut down with tasks running"));
+    }
+    if cut_short {
+        return Err(Error::CutShort);
+    }
+    // It blocks for a moment, which this runtime may need to end answers in.
+    spawn_blocking(|| front.close()).await.unwrap_or_default();
+    Ok(())
+}
+
+/// Ready when neither a request nor a task is at work, or the time is up.
+async fn drained(service: &Service, limit: Duration) {
+    let quiet = async {
+        while service.is_working() {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(limit, quiet).await.unwrap_or_default();
+}
+
+/// The first thing that is printed, whatever `RUST_LOG` says.
+fn announce(address: SocketAddr, on_terminal: bool, greeting: Option<fn(SocketAddr) -> String>) {
+    if on_terminal {
+        let greeting = greeting.map(|greeting| greeting(address)).unwrap_or_default();
+        #[expect(clippy::print_stdout, reason = "for the person at the terminal")]
+        {
+            println!("listening on http://{address}{greeting}");
+        }
+    } else {
+        quietly(|| info!(target: log::LISTENING, %address, "listening"));
+    }
+}
+
+// === impl Doors ===
+
+impl Doors {
+    fn open(settings: &Settings, on_terminal: bool) -> Result<Self, Error> {
+        let listener = listen(settings.host(), settings.port())?;
+        let address = listener.local_addr().map_err(Error::Start)?;
+        let Some(admin) = &settings.admin_addr else {
+            return Ok(Self {
+                listeners: vec![(listener, Surface::All)],
+                address,
+                on_terminal,
+            });
+        };
+        let (host, port) = admin.rsplit_once(':').unwrap_or((admin, "0"));
+        let admin = listen(host, port.parse().unwrap_or(0))?;
+        Ok(Self {
+            listeners: vec![(listener, Surface::Contract), (admin, Surface::Admin)],
+            address,
+            on_terminal,
+        })
+    }
+}

@@ -1,0 +1,320 @@
+//! Flags and variables: one row each, from which the command line, its help,
+//! the environment and the README's table come.
+
+use std::{env, path::Path, time::Duration};
+
+use bytesize::ByteSize;
+
+use crate::{
+    Error,
+    service::ServiceConfig,
+    telemetry::log::LogFormat,
+    track::{DEFAULT_REDACTED, Redaction},
+};
+
+/// What an operator has set. What is `None` is left to the program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) admin_addr: Option<String>,
+    pub(crate) body_limit: Option<usize>,
+    pub(crate) history: Option<usize>,
+    pub(crate) drain: Option<Duration>,
+    pub(crate) max_active: Option<usize>,
+    pub(crate) busy_while_invoking: Option<bool>,
+    pub(crate) debug_actions: Option<bool>,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) redaction: Option<Redaction>,
+}
+
+/// A flag and its variable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Without the dashes.
+    pub(crate) flag: &'static str,
+    pub(crate) variable: &'static str,
+    /// What the value is called in the help; nothing for a switch.
+    pub(crate) value: Option<&'static str>,
+    pub(crate) default: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) heading: &'static str,
+    /// Takes the value over, or says what is allowed.
+    read: fn(&mut Settings, &str) -> Result<(), String>,
+}
+
+const FIRST: &str = "Options";
+const SERVING: &str = "Serving";
+const TRACKING: &str = "Tasks and status";
+const TELLING: &str = "Telemetry";
+
+/// Every flag, the four that matter first.
+pub(crate) const SETTINGS: [Setting; 11] = [
+    Setting {
+        flag: "port",
+        variable: "TASKPULSE_PORT",
+        value: Some("PORT"),
+        default: "8080",
+        help: "Port to listen on; 0 picks a free one and prints it",
+        heading: FIRST,
+        read: |settings, text| {
+            settings.port = Some(text.parse().map_err(|_| "an integer from 0 to 65535")?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "host",
+        variable: "TASKPULSE_HOST",
+        value: Some("HOST"),
+        default: "127.0.0.1, in a container 0.0.0.0",
+        help: "Address or name to listen on",
+        heading: FIRST,
+        read: |settings, text| {
+            settings.host = Some(some_text(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "max-active",
+        variable: "TASKPULSE_MAX_ACTIVE",
+        value: Some("TASKS"),
+        default: "no limit",
+        help: "Active tasks at a time; a request that would begin one more gets a 503",
+        heading: FIRST,
+        read: |settings, text| {
+            let tasks = text.parse().ok().filter(|tasks| *tasks > 0);
+            settings.max_active = Some(tasks.ok_or("an integer from 1")?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "drain",
+        variable: "TASKPULSE_DRAIN",
+        value: Some("TIME"),
+        default: "10s",
+        help: "How long requests and tasks may take to end after SIGTERM or Ctrl-C",
+        heading: FIRST,
+        read: |settings, text| {
+            let drain = humantime::parse_duration(text).ok();
+            settings.drain = Some(drain.ok_or("a time such as `10s`, `500ms` or `2m`")?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "admin-addr",
+        variable: "TASKPULSE_ADMIN_ADDR",
+        value: Some("HOST:PORT"),
+        default: "shares the port",
+        help: "Serve /ready and the tasks API on an address of their own",
+        heading: SERVING,
+        read: |settings, text| {
+            let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(_))) {
+                return Err("an address and a port, such as `127.0.0.1:9090`".to_owned());
+            }
+            settings.admin_addr = Some(text.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "body-limit",
+        variable: "TASKPULSE_BODY_LIMIT",
+        value: Some("SIZE"),
+        default: "100MB",
+        help: "Bytes of a request's body at most; 100MB is 100,000,000, 1MiB is 1,048,576",
+        heading: SERVING,
+        read: |settings, text| {
+            let size = text.parse::<ByteSize>().ok();
+            let bytes = size.and_then(|size| usize::try_from(size.as_u64()).ok());
+            settings.body_limit = Some(bytes.ok_or("a size such as `100MB` or `64MiB`")?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "busy-while-invoking",
+        variable: "TASKPULSE_BUSY_WHILE_INVOKING",
+        value: None,
+        default: "off",
+        help: "An invocation in flight makes /ping say HealthyBusy, too",
+        heading: TRACKING,
+        read: |settings, text| {
+            settings.busy_while_invoking = Some(on_or_off(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "history",
+        variable: "TASKPULSE_HISTORY",
+        value: Some("TASKS"),
+        default: "1000",
+        help: "Ended tasks that are remembered",
+        heading: TRACKING,
+        read: |settings, text| {
+            settings.history = Some(text.parse().map_err(|_| "an integer from 0")?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "debug-actions",
+        variable: "TASKPULSE_DEBUG_ACTIONS",
+        value: None,
+        default: "off",
+        help: "Obey `_agent_core_app_action` in the body of an invocation",
+        heading: TRACKING,
+        read: |settings, text| {
+            settings.debug_actions = Some(on_or_off(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "log-format",
+        variable: "TASKPULSE_LOG_FORMAT",
+        value: Some("FORMAT"),
+        default: "pretty on a terminal, else json",
+        help: "How the log is printed: pretty or json; RUST_LOG says what of it",
+        heading: TELLING,
+        read: |settings, text| {
+            settings.log_format = Some(text.parse()?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "redact-keys",
+        variable: "TASKPULSE_REDACT_KEYS",
+        value: Some("WORDS"),
+        default: "password, passwd, secret, token, authorization, cookie, credential, apikey, api key, private key",
+        help: "Metadata under a key with one of these words (comma-separated) is redacted; they take the place of the default ones, `default` among them adds to those",
+        heading: TELLING,
+        read: |settings, text| {
+            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+            let words = words.flat_map(|word| match word {
+                "default" => DEFAULT_REDACTED.to_vec(),
+                _ => vec![word],
+            });
+            settings.redaction = Some(Redaction::of(words));
+            Ok(())
+        },
+    },
+];
+
+// === impl Settings ===
+
+impl Settings {
+    /// What the environment says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`], naming the variable, its value and what is allowed.
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        let mut settings = Self::default();
+        for setting in &SETTINGS {
+            match env::var(setting.variable) {
+                Ok(value) => setting.take(&mut settings, setting.variable, &value)?,
+                Err(env::VarError::NotPresent) => {}
+                Err(env::VarError::NotUnicode(_)) => {
+                    return Err(Error::usage(format!("{} is not UTF-8", setting.variable)));
+                }
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Where to listen.
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or_else(|| default_host())
+    }
+
+    /// The port to listen on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap_or(8080)
+    }
+
+    /// Changes what the program has configured where the operator says so.
+    pub(crate) fn apply(&self, config: &mut ServiceConfig) {
+        set(&mut config.body_limit, self.body_limit);
+        set(&mut config.drain, self.drain);
+        set(&mut config.busy_while_invoking, self.busy_while_invoking);
+        set(&mut config.debug_actions, self.debug_actions);
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// Loopback, but in a container, where loopback cannot be reached from outside.
+///
+/// Source: what the Python SDK's `run()` looks at; Podman's file besides.
+fn default_host() -> &'static str {
+    let in_container = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists())
+        || env::var_os("DOCKER_CONTAINER").is_some();
+    if in_container { "0.0.0.0" } else { "127.0.0.1" }
+}
+
+fn some_text(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("an address or a name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "1" | "yes" => Ok(true),
+        "off" | "false" | "0" | "no" => Ok(false),
+        _ => Err("`on` or `off`".to_owned()),
+    }
+}
+
+// === impl Setting ===
+
+impl Setting {
+    /// Takes a value over. `source` is the flag or the variable it came from.
+    pub(crate) fn take(&self, settings: &mut Settings, source: &str, value: &str) -> Result<(), Error> {
+        (self.read)(settings, value).map_err(|allowed| {
+            Error::usage(format!("{source} is `{}`; it must be {allowed}", value.escape_debug()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(flag: &str, value: &str, said: &str) {
+        let setting = SETTINGS.iter().find(|setting| setting.flag == flag).unwrap();
+        let taken = setting.take(&mut Settings::default(), &format!("--{flag}"), value);
+        assert_eq!(taken.err().map_or_else(String::new, |error| error.to_string()), said);
+    }
+
+    #[test]
+    fn values_are_taken_or_told_what_is_allowed() {
+        check("port", "0", "");
+        check("port", "65536", "--port is `65536`; it must be an integer from 0 to 65535");
+        check("drain", "1m 30s", "");
+        check("drain", "10", "--drain is `10`; it must be a time such as `10s`, `500ms` or `2m`");
+        check("body-limit", "64MiB", "");
+        check("body-limit", "lots", "--body-limit is `lots`; it must be a size such as `100MB` or `64MiB`");
+        check("max-active", "0", "--max-active is `0`; it must be an integer from 1");
+        check("log-format", "xml", "--log-format is `xml`; it must be `pretty` or `json`");
+        check("debug-actions", "maybe", "--debug-actions is `maybe`; it must be `on` or `off`");
+        check("admin-addr", "9090", "--admin-addr is `9090`; it must be an address and a port, such as `127.0.0.1:9090`");
+        check("host", "", "--host is ``; it must be an address or a name");
+    }
+
+    #[test]
+    fn sizes_are_read_as_they_are_written() {
+        let read = |text| {
+            let setting = SETTINGS.iter().find(|setting| setting.flag == "body-limit").unwrap();
+            let mut settings = Settings::default();
+            setting.take(&mut settings, "--body-limit", text).unwrap();
+            settings.body_limit
+        };
+        assert_eq!(read("100MB"), Some(100_000_000));
+        assert_eq!(read("1MiB"), Some(1_048_576));
+        assert_eq!(read("17"), Some(17));
+    }
+}

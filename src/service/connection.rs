@@ -1,0 +1,201 @@
+//! One connection: its bytes, its time limits, its end.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{front::Phase, routes::Routes};
+
+/// From a request's first byte, or the connection's start, to the end of its
+/// headers. What takes longer is a slowloris.
+const HEADERS: Duration = Duration::from_secs(10);
+
+/// Between an answer and the next request: longer than the 60 s after which
+/// common load balancers close an idle connection themselves, so that they
+/// never send a request into one that we close.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// Bytes of a request line and its headers at most; more is a 431 (or 414).
+const MOST_HEADERS: usize = 64 * 1_024;
+
+/// What the connection waits for, and since when.
+#[derive(Debug)]
+pub(super) struct Activity {
+    started: Instant,
+    /// Milliseconds since the start, and in the lowest two bits the phase.
+    word: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// For the rest of the headers.
+    Headers,
+    /// For our answer.
+    Answer,
+    /// For the next request's first byte.
+    Request,
+}
+
+/// A socket that notes when a request begins to arrive.
+#[derive(Debug)]
+struct Watched {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+}
+
+/// Serves a connection until it ends, runs out of time, or is told to go.
+///
+/// What is being answered when it is told to go is answered to the end.
+pub(super) async fn serve(stream: TcpStream, routes: Routes, phase: watch::Receiver<Phase>) {
+    // Small answers leave at once; where that cannot be set, they leave later.
+    stream.set_nodelay(true).unwrap_or_default();
+    let activity = Arc::new(Activity::new());
+    let io = TokioIo::new(Watched {
+        stream,
+        activity: Arc::clone(&activity),
+    });
+    let connection = http1::Builder::new()
+        .max_buf_size(MOST_HEADERS)
+        .serve_connection(io, routes.of(&activity))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let mut deadline = pin!(sleep_until(activity.deadline()));
+    let mut told = pin!(Phase::closing(phase));
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            biased;
+            // An error is the client's doing: it left, or wrote nonsense that
+            // hyper has answered.
+            _ended = connection.as_mut() => return,
+            () = deadline.as_mut() => {
+                let next = activity.deadline();
+                if next <= Instant::now() {
+                    return;
+                }
+                deadline.as_mut().reset(next);
+            }
+            () = told.as_mut(), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+// === impl Activity ===
+
+impl Activity {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            word: AtomicU64::new(Waiting::Headers as u64),
+        }
+    }
+
+    /// A request has arrived whole but for its body.
+    pub(super) fn arrived(&self) {
+        self.set(Waiting::Answer);
+    }
+
+    /// Its answer has been written, or has gone with the connection.
+    pub(super) fn answered(&self) {
+        self.set(Waiting::Request);
+    }
+
+    /// Bytes have come.
+    fn heard(&self) {
+        if self.waiting().0 == Waiting::Request {
+            self.set(Waiting::Headers);
+        }
+    }
+
+    /// When the connection must be looked at again; past where its time is up.
+    fn deadline(&self) -> Instant {
+        let (waiting, since) = self.waiting();
+        match waiting {
+            Waiting::Headers => since + HEADERS,
+            Waiting::Request => since + IDLE,
+            // An answer takes as long as it takes.
+            Waiting::Answer => Instant::now() + HEADERS,
+        }
+    }
+
+    fn waiting(&self) -> (Waiting, Instant) {
+        let word = self.word.load(Relaxed);
+        let waiting = match word & 0b11 {
+            0 => Waiting::Headers,
+            1 => Waiting::Answer,
+            _ => Waiting::Request,
+        };
+        (waiting, self.started + Duration::from_millis(word >> 2))
+    }
+
+    fn set(&self, waiting: Waiting) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
+        self.word.store(millis << 2 | waiting as u64, Relaxed);
+    }
+}
+
+// === impl Watched ===
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.heard();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,202 @@
+//! The way from the front to the runtime of the user's code, and back.
+//!
+//! What goes over is a request that has arrived whole. What comes back holds
+//! nothing of the user's: bytes are copied, extensions stay, and a body that is
+//! not whole yet is pumped from there, so that even its destructor runs there.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    http::{Extensions, response::Parts},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+use tower::ServiceExt as _;
+use tracing::error;
+
+use super::{
+    Service,
+    body::{FrontBody, Piece},
+    budget::Share,
+    errors::Refusal,
+    in_flight::Flight,
+    upload::{self, NoBody},
+};
+use crate::{
+    telemetry::{drop_quietly, quietly},
+    track::panic_text,
+};
+
+/// Pieces of a body on their way; the source waits for a slow client.
+const PIECES: usize = 4;
+
+/// The other side: the user's routes and the runtime they run on.
+#[derive(Clone, Debug)]
+pub(super) struct Crossing {
+    pub(super) service: Arc<Service>,
+    pub(super) runtime: Handle,
+    pub(super) router: Router,
+}
+
+type Answer = oneshot::Sender<Response<FrontBody>>;
+
+/// A request on its way over.
+struct Passage {
+    request: Request<Body>,
+    answer: Answer,
+    flight: Flight,
+    share: Share,
+}
+
+// === impl Crossing ===
+
+impl Crossing {
+    /// Sends a request over. The answer comes even if nobody waits for it any
+    /// more: a client that leaves does not stop a plain handler.
+    pub(super) fn send(
+        &self,
+        request: Request<Incoming>,
+    ) -> oneshot::Receiver<Response<FrontBody>> {
+        let (answer, answered) = oneshot::channel();
+        let flight = self.service.take_off(request.uri().path());
+        let share = self.service.bodies.share();
+        let (parts, incoming) = request.into_parts();
+        if incoming.is_end_stream() {
+            let request = Request::from_parts(parts, Body::empty());
+            self.cross(Passage { request, answer, flight, share });
+            return answered;
+        }
+        let crossing = self.clone();
+        let receive = async move {
+            let mut share = share;
+            let mut incoming = incoming;
+            let limit = crossing.service.config.body_limit;
+            match upload::receive(&mut incoming, limit, &mut share).await {
+                Ok(upload) => {
+                    let request = Request::from_parts(parts, upload.into_body());
+                    crossing.cross(Passage { request, answer, flight, share });
+                }
+                Err(NoBody::Refused(refusal)) => {
+                    // Nobody listens any more where the client has left.
+                    answer.send(refusal.on_front()).unwrap_or_default();
+                    upload::see_off(incoming).await;
+                }
+                Err(NoBody::Gone) => {}
+            }
+        };
+        // A task of its own: the connection of a client that hangs up right
+        // after the last byte ends before it would poll us again.
+        #[expect(clippy::disallowed_methods, reason = "ends with the body, or 30 s of silence")]
+        tokio::spawn(receive);
+        answered
+    }
+
+    fn cross(&self, passage: Passage) {
+        self.runtime.spawn(over_there(self.router.clone(), passage));
+    }
+}
+
+/// What happens on the other side.
+async fn over_there(router: Router, passage: Passage) {
+    let Passage { mut request, answer, flight, share } = passage;
+    request.extensions_mut().insert(flight.clone());
+    // `async` so that whatever the user's layers do at once is caught as well.
+    let handled = AssertUnwindSafe(async move { router.oneshot(request).await })
+        .catch_unwind()
+        .await;
+    drop(share);
+    let response = match handled {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(panic) => {
+            let text = panic_text(&*panic);
+            drop_quietly(panic);
+            quietly(|| error!(error = text, "a handler panicked"));
+            answer.send(Refusal::panicked().on_front()).unwrap_or_default();
+            return;
+        }
+    };
+    let (mut parts, mut body) = response.into_parts();
+    release(&mut parts);
+    match body.frame().now_or_never() {
+        None => pump(parts, body, None, answer).await,
+        Some(None) => deliver(answer, parts, FrontBody::whole(Bytes::new())),
+        Some(Some(Ok(frame))) if body.is_end_stream() && frame.is_data() => {
+            let bytes = frame.into_data().map_or_else(|_| Bytes::new(), |data| own(&data));
+            deliver(answer, parts, FrontBody::whole(bytes));
+        }
+        Some(Some(first)) => pump(parts, body, Some(first), answer).await,
+    }
+    drop(flight);
+}
+
+/// Sends the head, then the body piece by piece, until its end or until the
+/// client has left; then drops the source, here.
+async fn pump(
+    parts: Parts,
+    mut body: Body,
+    first: Option<Result<Frame<Bytes>, axum::Error>>,
+    answer: Answer,
+) {
+    let (pieces, receiver) = mpsc::channel(PIECES);
+    let hint = body.size_hint();
+    deliver(answer, parts, FrontBody::pieces(receiver, hint));
+    let mut next = first.map(Some);
+    loop {
+        let frame = match next.take() {
+            Some(frame) => frame,
+            None => tokio::select! {
+                frame = AssertUnwindSafe(body.frame()).catch_unwind() => match frame {
+                    Ok(frame) => frame,
+                    Err(panic) => return cut_off(&panic_text(&*panic), panic),
+                },
+                () = pieces.closed() => return,
+            },
+        };
+        let piece = match frame {
+            None => Piece::End,
+            Some(Ok(frame)) => Piece::Frame(frame.map_data(|data| own(&data))),
+            Some(Err(error)) => {
+                quietly(|| error!(%error, "the source of a response failed; the response is cut off"));
+                return;
+            }
+        };
+        let ends = matches!(piece, Piece::End);
+        if pieces.send(piece).await.is_err() || ends {
+            return;
+        }
+    }
+}
+
+fn cut_off(text: &str, panic: Box<dyn std::any::Any + Send>) {
+    drop_quietly(panic);
+    quietly(|| error!(error = text, "the source of a response panicked; the response is cut off"));
+}
+
+/// Bytes that run no destructor of the user's where they are dropped.
+fn own(data: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(data)
+}
+
+/// Drops what a response carries of the user's besides its body.
+fn release(parts: &mut Parts) {
+    let extensions: Extensions = std::mem::take(&mut parts.extensions);
+    catch_unwind(AssertUnwindSafe(|| drop(extensions))).unwrap_or_else(drop_quietly);
+}
+
+fn deliver(answer: Answer, parts: Parts, body: FrontBody) {
+    // Nobody waits where the client has left.
+    answer.send(Response::from_parts(parts, body)).unwrap_or_default();
+}

@@ -1,0 +1,229 @@
+//! The thread that owns the listeners and answers `/ping`.
+
+use std::{io, net::TcpListener as StdListener, pin::pin, sync::Arc, thread, time::Duration};
+
+use axum::Router;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Handle, Runtime},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::warn;
+
+use super::{
+    Probe, Service, connection,
+    crossing::Crossing,
+    keep_asking,
+    ping::PingAnswer,
+    router::admin_router,
+    routes::Routes,
+};
+use crate::{
+    Error,
+    telemetry::{RateLimit, quietly},
+};
+
+/// Threads for what the front may not do itself: pages of tasks.
+const BLOCKING_THREADS: usize = 2;
+
+/// When there are no more file descriptors, until one may be free.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// For connections to write what is still to be written at the end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What a listener offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Surface {
+    /// All there is.
+    All,
+    /// The contract and the user's own routes.
+    Contract,
+    /// `/ping`, `/ready` and the tasks API.
+    Admin,
+}
+
+/// How far the front has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It accepts connections; while it drains, too, for `/ping`.
+    Serving,
+    /// It accepts no more, finishes what it writes, and ends.
+    Closing,
+}
+
+/// The running front.
+#[derive(Debug)]
+pub(crate) struct Front {
+    phase: watch::Sender<Phase>,
+    thread: thread::JoinHandle<()>,
+}
+
+// === impl Surface ===
+
+impl Surface {
+    pub(super) fn has_admin(self) -> bool {
+        self != Self::Contract
+    }
+
+    pub(super) fn has_contract(self) -> bool {
+        self != Self::Admin
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// Ready once the front closes.
+    pub(super) async fn closing(mut phase: watch::Receiver<Self>) {
+        // An error means that the front is gone already.
+        drop(phase.wait_for(|phase| *phase == Self::Closing).await);
+    }
+}
+
+// === impl Front ===
+
+impl Front {
+    /// Starts the thread. `work` is the runtime of the user's code.
+    pub(crate) fn start(
+        listeners: Vec<(StdListener, Surface)>,
+        service: &Arc<Service>,
+        router: Router,
+        probe: Option<Probe>,
+        work: Handle,
+    ) -> Result<Self, Error> {
+        raise_file_limit();
+        let runtime = runtime().map_err(Error::Start)?;
+        let (phase, told) = watch::channel(Phase::Serving);
+        let routes = Routes {
+            surface: Surface::All,
+            admin: admin_router(service),
+            ping: PingAnswer::new(Arc::clone(&service.tracker)),
+            crossing: Crossing {
+                service: Arc::clone(service),
+                runtime: work,
+                router,
+            },
+        };
+        let listeners = listeners
+            .into_iter()
+            .map(|(listener, surface)| Ok((adopt(&runtime, listener)?, surface)))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(Error::Start)?;
+        let thread = thread::Builder::new()
+            .name("taskpulse-front".to_owned())
+            .spawn(move || {
+                runtime.block_on(run(listeners, routes, probe, told));
+                // Not waiting for a page of tasks that is still being put together.
+                runtime.shutdown_background();
+            })
+            .map_err(Error::Start)?;
+        Ok(Self { phase, thread })
+    }
+
+    /// Stops accepting, lets connections write what they are writing, and ends
+    /// the thread. Blocks for as long as that takes: a second or so at most.
+    pub(crate) fn close(self) {
+        self.phase.send_replace(Phase::Closing);
+        // It panics never; and if it did, the hook has told.
+        self.thread.join().unwrap_or_default();
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("taskpulse-pages")
+        .build()
+}
+
+fn adopt(runtime: &Runtime, listener: StdListener) -> io::Result<TcpListener> {
+    let _inside = runtime.enter();
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+async fn run(
+    listeners: Vec<(TcpListener, Surface)>,
+    routes: Routes,
+    probe: Option<Probe>,
+    phase: watch::Receiver<Phase>,
+) {
+    let mut connections = JoinSet::new();
+    let mut accepting = JoinSet::new();
+    if let Some(probe) = probe {
+        let crossing = &routes.crossing;
+        let tracker = Arc::clone(&crossing.service.tracker);
+        accepting.spawn(keep_asking(probe, tracker, crossing.runtime.clone()));
+    }
+    let mut closing = pin!(Phase::closing(phase.clone()));
+    let (sender, mut streams) = tokio::sync::mpsc::channel(64);
+    for (listener, surface) in listeners {
+        accepting.spawn(accept(listener, surface, sender.clone()));
+    }
+    loop {
+        tokio::select! {
+            Some((stream, surface)) = streams.recv() => {
+                let routes = Routes { surface, ..routes.clone() };
+                connections.spawn(connection::serve(stream, routes, phase.clone()));
+            }
+            Some(_ended) = connections.join_next() => {}
+            () = closing.as_mut() => break,
+        }
+    }
+    accepting.shutdown().await;
+    let written = async { while connections.join_next().await.is_some() {} };
+    timeout(GOODBYE, written).await.unwrap_or_default();
+}
+
+/// Accepts until it is dropped.
+async fn accept(
+    listener: TcpListener,
+    surface: Surface,
+    streams: tokio::sync::mpsc::Sender<(tokio::net::TcpStream, Surface)>,
+) {
+    let warned = RateLimit::default();
+    let started = tokio::time::Instant::now();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => {
+                if streams.send((stream, surface)).await.is_err() {
+                    return;
+                }
+            }
+            // The client left before we came.
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                if let Some(unsaid) = warned.speak(started.elapsed()) {
+                    quietly(|| warn!(%error, unsaid_warnings = unsaid, "cannot accept connections"));
+                }
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// Raises the soft limit of open files to the hard one: a connection costs one.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        quietly(|| warn!(%error, "cannot raise the limit of open files"));
+    }
+}

@@ -1,0 +1,95 @@
+//! What every part of the service shares.
+
+use std::{
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{budget::Budget, in_flight::{Flight, InFlight}};
+use crate::track::Tracker;
+
+/// How the service behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServiceConfig {
+    /// Bytes of a request's body at most.
+    pub(crate) body_limit: usize,
+    /// How long requests and tasks may take to end at shutdown.
+    pub(crate) drain: Duration,
+    /// Whether an invocation in flight makes the status busy.
+    pub(crate) busy_while_invoking: bool,
+    /// Whether `_agent_core_app_action` is obeyed.
+    pub(crate) debug_actions: bool,
+}
+
+/// The parts that requests need.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) tracker: Arc<Tracker>,
+    pub(crate) config: ServiceConfig,
+    pub(super) bodies: Budget,
+    pub(super) in_flight: InFlight,
+    /// Becomes true when WebSockets must close.
+    going_away: watch::Sender<bool>,
+}
+
+// === impl ServiceConfig ===
+
+impl ServiceConfig {
+    /// The payload limit of the AgentCore data plane: 100,000,000 bytes.
+    pub(crate) const BODY_LIMIT: usize = 100_000_000;
+
+    /// Below the 15 s that the platform waits before it kills, and equal to
+    /// what Docker waits.
+    pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            body_limit: Self::BODY_LIMIT,
+            drain: Self::DRAIN,
+            busy_while_invoking: false,
+            debug_actions: false,
+        }
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    pub(crate) fn new(tracker: Arc<Tracker>, config: ServiceConfig) -> Self {
+        Self {
+            tracker,
+            config,
+            bodies: Budget::default(),
+            in_flight: InFlight::default(),
+            going_away: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether a request or a task is still at work.
+    pub(crate) fn is_working(&self) -> bool {
+        self.in_flight.count() > 0 || self.tracker.registry().active() > 0
+    }
+
+    /// Counts a request in, until what is given back is dropped.
+    pub(super) fn take_off(&self, path: &str) -> Flight {
+        let busy = self.config.busy_while_invoking && path == "/invocations";
+        self.in_flight
+            .take_off(busy.then(|| Arc::clone(&self.tracker)))
+    }
+
+    /// Tells open WebSockets that the process goes away.
+    pub(crate) fn go_away(&self) {
+        self.going_away.send_replace(true);
+    }
+
+    /// Ready when the process goes away.
+    pub(super) async fn going_away(&self) {
+        let mut told = self.going_away.subscribe();
+        // It cannot fail: we hold the sender.
+        drop(told.wait_for(|away| *away).await);
+    }
+}

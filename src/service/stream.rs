@@ -1,0 +1,83 @@
+//! Answers that come item by item, in the contract's form of SSE.
+
+use std::{any::type_name, convert::Infallible, fmt::Display, time::Duration};
+
+use axum::response::{
+    IntoResponse as _, Response, Sse,
+    sse::{Event, KeepAlive},
+};
+use futures_util::{Stream, StreamExt as _};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use serde::Serialize;
+use serde_json::json;
+
+/// Without an item, until a comment is sent: well below the idle limit of any
+/// proxy that is likely to stand between.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Answers with `items`, each as it comes: `data: <its JSON>` and an empty line.
+///
+/// The first error ends the stream with an event that says so:
+/// `{"error": "...", "error_type": "...", "message": "..."}`. In silent gaps a
+/// comment is sent every 15 s.
+///
+/// When the client leaves, `items` is dropped within a second.
+///
+/// ```
+/// use futures_util::stream;
+///
+/// async fn handler() -> axum::response::Response {
+///     taskpulse::stream(stream::iter([Ok::<_, String>("one"), Ok("two")]))
+/// }
+/// # let _ = axum::routing::post(handler) as axum::routing::MethodRouter;
+/// ```
+pub fn stream<S, T, E>(items: S) -> Response
+where
+    S: Stream<Item = Result<T, E>> + Send + 'static,
+    T: Serialize + 'static,
+    E: Display + 'static,
+{
+    let mut failed = false;
+    let events = items
+        .map(event)
+        .scan((), move |(), (event, fails)| {
+            let goes_on = !failed;
+            failed |= fails;
+            std::future::ready(goes_on.then_some(event))
+        })
+        .map(Ok::<_, Infallible>);
+    let alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let mut response = Sse::new(events).keep_alive(alive).into_response();
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
+}
+
+/// The event of one item, and whether it is the last one.
+fn event<T: Serialize, E: Display>(item: Result<T, E>) -> (Event, bool) {
+    let (event, failed) = match item {
+        Ok(item) => (Event::default().json_data(item), false),
+        Err(error) => (Event::default().json_data(failure::<E>(&error.to_string())), true),
+    };
+    event.map_or_else(
+        |error| {
+            let failure = failure::<serde_json::Error>(&error.to_string());
+            (Event::default().data(failure.to_string()), true)
+        },
+        |event| (event, failed),
+    )
+}
+
+fn failure<E>(error: &str) -> serde_json::Value {
+    json!({
+        "error": error,
+        "error_type": short_name(type_name::<E>()),
+        "message": "An error occurred during streaming",
+    })
+}
+
+/// A type's name without its path and parameters.
+fn short_name(name: &str) -> &str {
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
+}

@@ -1,0 +1,35 @@
+//! What a task is, which steps it may take, and the registry that keeps them.
+//!
+//! Plain `std`: no runtime, no HTTP, no serialisation, no exporter. Nothing
+//! here calls foreign code, so no lock of this module is ever held while
+//! anybody else's code runs. Instants are [`std::time::Duration`]s on one
+//! [`Clock`], which tests turn by hand.
+//!
+//! Read in the order a task lives: [`id`], [`state`], [`event`], [`registry`],
+//! [`history`], [`ping`].
+
+mod clock;
+mod event;
+mod history;
+mod id;
+#[cfg(all(test, taskpulse_loom))]
+mod loom;
+mod ping;
+#[cfg(all(test, not(taskpulse_loom)))]
+mod properties;
+mod record;
+mod registry;
+mod state;
+mod sync;
+
+#[cfg(test)]
+pub(crate) use clock::ManualTime;
+pub(crate) use clock::{Clock, Stamp};
+pub(crate) use event::{Change, Event};
+pub use id::{InvalidTaskId, TaskId};
+pub use ping::PingStatus;
+pub(crate) use ping::{Ping, Served};
+pub(crate) use record::{Ending, NewTask, Origin, Task, View};
+pub(crate) use registry::{AtCapacity, Limits, Registry, Slice, StepError, Window};
+pub(crate) use state::Step;
+pub use state::{TaskState, UnknownState};

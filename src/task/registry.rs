@@ -1,0 +1,317 @@
+//! The tasks: active ones, and the last ended ones.
+//!
+//! 1. A task is in exactly one of `active` and `ended`, and moves under its
+//!    shard's lock together with its end.
+//! 2. Locks are taken shard, then task; the history's alone.
+//! 3. The ping status counts exactly the active tasks (and what
+//!    [`Registry::ping`] is told besides).
+//!
+//! Ids ascend, so a task enters its ordered map at the right edge, which stays
+//! in the cache however many tasks there are. Shards keep two threads that
+//! begin and end tasks out of each other's way.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::{
+    Change, Clock, Event, NewTask, Ping, Step, Task, TaskId, TaskState, View,
+    history::History,
+    id::IdSource,
+    sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock},
+};
+
+/// Bounds of a registry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Ended tasks that are remembered.
+    pub(crate) history: usize,
+    /// Active tasks at a time.
+    pub(crate) max_active: usize,
+}
+
+/// Every task, and the ping status that follows from them.
+pub(crate) struct Registry<P> {
+    shards: Box<[Padded<P>]>,
+    history: Mutex<History>,
+    max_active: AtomicUsize,
+    active: AtomicUsize,
+    ids: IdSource,
+    seq: AtomicU64,
+    pub(crate) ping: Ping,
+    pub(crate) clock: Clock,
+}
+
+/// The refusal of a task beyond the greatest number of active ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AtCapacity {
+    pub(crate) max_active: usize,
+}
+
+/// Why a step was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepError {
+    /// The task has this end state already.
+    Ended(TaskState),
+    /// There is no such task, or it has been forgotten.
+    Unknown,
+}
+
+/// Which tasks a page is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slice {
+    All,
+    Active,
+    Ended,
+}
+
+/// Where a page starts and how long it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) slice: Slice,
+    /// Only ids below this one.
+    pub(crate) before: Option<TaskId>,
+    /// Tasks at most.
+    pub(crate) limit: usize,
+}
+
+/// A shard on cache lines of its own.
+#[repr(align(128))]
+struct Padded<P>(Mutex<Shard<P>>);
+
+struct Shard<P> {
+    active: BTreeMap<TaskId, Arc<Task<P>>>,
+    ended: BTreeMap<TaskId, Arc<Task<P>>>,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// What "no limit" of active tasks means: 32 million, so that invocations
+    /// in flight find room beside them in the ping's counter.
+    pub(crate) const NO_LIMIT: usize = Ping::MOST_HOLDERS / 2;
+}
+
+// === impl Registry ===
+
+impl<P> Registry<P> {
+    /// Enough that threads rarely meet; few enough that a page, which looks
+    /// into each, stays cheap.
+    #[cfg(not(taskpulse_loom))]
+    const SHARDS: u64 = 16;
+    #[cfg(taskpulse_loom)]
+    const SHARDS: u64 = 1;
+
+    /// Tasks that are looked at under one hold of a shard's lock.
+    const STRIDE: usize = 1_024;
+
+    pub(crate) fn new(limits: Limits, clock: Clock) -> Self {
+        Self {
+            shards: (0..Self::SHARDS).map(|_| Padded::new()).collect(),
+            history: Mutex::new(History::with_limit(limits.history)),
+            max_active: AtomicUsize::new(limits.max_active.min(Limits::NO_LIMIT)),
+            active: AtomicUsize::new(0),
+            ids: IdSource::starting_at(clock.wall()),
+            seq: AtomicU64::new(1),
+            ping: Ping::new(&clock),
+            clock,
+        }
+    }
+
+    /// Sets how many tasks may be active at a time.
+    pub(crate) fn set_max_active(&self, max_active: usize) {
+        let max_active = max_active.min(Limits::NO_LIMIT);
+        self.max_active.store(max_active, Ordering::Release);
+    }
+
+    /// Sets how many ended tasks are remembered, and forgets those beyond.
+    pub(crate) fn set_history(&self, limit: usize) {
+        let forgotten = lock(&self.history).set_limit(limit);
+        for id in forgotten {
+            self.forget(id);
+        }
+    }
+
+    /// How many tasks are active.
+    pub(crate) fn active(&self) -> usize {
+        self.active.load(Ordering::Acquire)
+    }
+
+    /// Registers a running task. The caller announces the event.
+    pub(crate) fn begin(&self, new: NewTask, payload: P) -> Result<Event<P>, AtCapacity> {
+        self.take_place()?;
+        self.ping.enter(&self.clock);
+        let id = self.ids.next();
+        let task = Arc::new(Task::begin(id, new, self.clock.now(), payload));
+        let mut shard = self.shard(id);
+        shard.active.insert(id, Arc::clone(&task));
+        let seq = self.next_seq();
+        drop(shard);
+        Ok(Event {
+            seq,
+            task,
+            change: Change::Begun,
+        })
+    }
+
+    /// Takes a step, if it may be taken. The caller announces the event; where
+    /// there is none, the thread that announces this task already does.
+    pub(crate) fn step(&self, id: TaskId, step: Step) -> Result<Option<Event<P>>, StepError> {
+        let mut shard = self.shard(id);
+        let Some(task) = shard.active.get(&id).map(Arc::clone) else {
+            return Err(shard.refusal(id));
+        };
+        let duration = self.clock.mono().saturating_sub(task.begun.mono);
+        let event = task.settle(step, duration, self.next_seq())?;
+        shard.active.remove(&id);
+        shard.ended.insert(id, task);
+        drop(shard);
+        self.remember(id);
+        self.active.fetch_sub(1, Ordering::AcqRel);
+        self.ping.leave(&self.clock);
+        Ok(event)
+    }
+
+    /// What the thread that has announced `event` must announce next.
+    pub(crate) fn announced(&self, event: &Event<P>) -> Option<Event<P>> {
+        event.task.announced()
+    }
+
+    /// The task with this id, if it is active or remembered.
+    pub(crate) fn find(&self, id: TaskId) -> Option<View<P>> {
+        let shard = self.shard(id);
+        let task = shard.active.get(&id).or_else(|| shard.ended.get(&id))?;
+        Some(View::of(task))
+    }
+
+    /// Every active task, oldest first. No lock is held for longer than a
+    /// stride, so tasks that begin or end meanwhile may or may not be in it.
+    pub(crate) fn all_active(&self) -> Vec<View<P>> {
+        let mut all = Vec::with_capacity(self.active());
+        for shard in &self.shards {
+            let mut after = 0;
+            loop {
+                let shard = lock(&shard.0);
+                let found = all.len();
+                all.extend(shard.active_after(after).take(Self::STRIDE).map(View::of));
+                drop(shard);
+                match all[found..].last() {
+                    Some(last) => after = last.task.id.into(),
+                    None => break,
+                }
+            }
+        }
+        all.sort_unstable_by_key(|view| view.task.id);
+        all
+    }
+
+    /// A page, newest first, of the tasks that `keep` wants.
+    ///
+    /// Full unless there are no more. Tasks begun meanwhile are not in it.
+    pub(crate) fn page(&self, window: Window, keep: impl Fn(&View<P>) -> bool) -> Vec<View<P>> {
+        let mut page = Vec::new();
+        let mut before = window.before.map_or(u64::MAX, u64::from);
+        let mut stride = window.limit.clamp(1, Self::STRIDE);
+        while page.len() < window.limit {
+            let ids = self.newest(window.slice, before, stride);
+            let Some(last) = ids.last() else { break };
+            before = (*last).into();
+            let views = ids.into_iter().filter_map(|id| self.find(id));
+            let room = window.limit - page.len();
+            page.extend(views.filter(&keep).take(room));
+            stride = Self::STRIDE;
+        }
+        page
+    }
+
+    /// The newest `count` ids below `before`.
+    fn newest(&self, slice: Slice, before: u64, count: usize) -> Vec<TaskId> {
+        let mut ids = Vec::new();
+        for shard in &self.shards {
+            lock(&shard.0).newest(slice, before, count, &mut ids);
+        }
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.truncate(count);
+        ids
+    }
+
+    fn take_place(&self) -> Result<(), AtCapacity> {
+        let max_active = self.max_active.load(Ordering::Acquire);
+        self.active
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
+                (active < max_active).then_some(active + 1)
+            })
+            .map(|_| ())
+            .map_err(|_| AtCapacity { max_active })
+    }
+
+    fn remember(&self, id: TaskId) {
+        let forgotten = lock(&self.history).remember(id);
+        if let Some(id) = forgotten {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&self, id: TaskId) {
+        let task = self.shard(id).ended.remove(&id);
+        drop(task); // Here, where no lock is held.
+    }
+
+    fn shard(&self, id: TaskId) -> MutexGuard<'_, Shard<P>> {
+        lock(&self.shards[(u64::from(id) % Self::SHARDS) as usize].0)
+    }
+
+    fn next_seq(&self) -> u64 {
+        self.seq.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl<P> fmt::Debug for Registry<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("active", &self.active())
+            .field("max_active", &self.max_active)
+            .field("ping", &self.ping.served())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Padded ===
+
+impl<P> Padded<P> {
+    fn new() -> Self {
+        Self(Mutex::new(Shard {
+            active: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        }))
+    }
+}
+
+// === impl Shard ===
+
+impl<P> Shard<P> {
+    fn refusal(&self, id: TaskId) -> StepError {
+        match self.ended.get(&id).and_then(|task| task.ending()) {
+            Some(ending) => StepError::Ended(ending.state),
+            None => StepError::Unknown,
+        }
+    }
+
+    fn active_after(&self, id: u64) -> impl Iterator<Item = &Arc<Task<P>>> {
+        let from = TaskId::try_from(id + 1).ok();
+        from.into_iter()
+            .flat_map(|from| self.active.range(from..))
+            .map(|(_, task)| task)
+    }
+
+    fn newest(&self, slice: Slice, before: u64, count: usize, into: &mut Vec<TaskId>) {
+        let mut take = |tasks: &BTreeMap<TaskId, Arc<Task<P>>>| match TaskId::try_from(before) {
+            Ok(before) => into.extend(tasks.range(..before).rev().take(count).map(|(id, _)| *id)),
+            Err(_) => into.extend(tasks.keys().rev().take(count)),
+        };
+        if slice != Slice::Ended {
+            take(&self.active);
+        }
+        if slice != Slice::Active {
+            take(&self.ended);
+        }
+    }
+}

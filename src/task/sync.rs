@@ -1,0 +1,20 @@
+//! The primitives that the registry is built on, swapped for loom's when the
+//! interleavings are tried (`RUSTFLAGS="--cfg taskpulse_loom"`).
+
+#[cfg(taskpulse_loom)]
+pub(super) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+use std::sync::PoisonError;
+#[cfg(not(taskpulse_loom))]
+pub(super) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+/// Locks, poisoned or not: every critical section of this module leaves its
+/// data whole, and a panic elsewhere must not take the health check down.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

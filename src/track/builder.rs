@@ -1,0 +1,145 @@
+//! A task that is to begin.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
+    sync::Arc,
+    thread,
+};
+
+use futures_util::{
+    FutureExt as _,
+    future::{AbortHandle, Abortable},
+};
+use serde::Serialize;
+
+use super::{
+    Instrumented, Live, TaskHandle, TaskJoin, Tasks,
+    metadata::Draft,
+    outcome::settle,
+};
+use crate::Error;
+
+/// A task that is to begin; made by [`Tasks::begin`].
+///
+/// Nothing is registered before one of the last three calls, and nothing if
+/// that call gives back an error.
+#[derive(Debug)]
+#[must_use = "a task begins with `spawn`, `spawn_blocking` or `start`"]
+pub struct TaskBuilder {
+    tasks: Tasks,
+    name: String,
+    draft: Draft,
+    begun_at: &'static Location<'static>,
+}
+
+// === impl TaskBuilder ===
+
+impl TaskBuilder {
+    pub(super) fn new(tasks: Tasks, name: String, begun_at: &'static Location<'static>) -> Self {
+        Self {
+            tasks,
+            name,
+            draft: Draft::default(),
+            begun_at,
+        }
+    }
+
+    /// Adds one field of metadata; the last of a key counts.
+    ///
+    /// Secrets are redacted by their keys, at any depth.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
+        self.draft.put(key.into(), value);
+        self
+    }
+
+    /// Adds the fields of an object.
+    pub fn metadata_map(mut self, object: impl Serialize) -> Self {
+        self.draft.put_all(object);
+        self
+    }
+
+    /// Begins the task and runs `future` on the app's runtime, inside the
+    /// task's scope.
+    ///
+    /// The task ends as `succeeded` with the value of `Ok` as its result (JSON
+    /// of at most 64 KiB), as `failed` with the text of `Err` or the message of
+    /// a panic, as `cancelled` if it is aborted, as `interrupted` if the
+    /// runtime goes down.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tasks::add_async_task`], and [`Error::NoRuntime`] before the
+    /// app runs, outside any tokio runtime.
+    pub fn spawn<F, T, E>(self, future: F) -> Result<TaskJoin, Error>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Serialize + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let Some(runtime) = self.tasks.tracker().runtime() else {
+            return Err(Error::NoRuntime { name: self.name });
+        };
+        let (abort, registration) = AbortHandle::new_pair();
+        let (guard, join) = self.begin(Some(abort))?;
+        let task = Arc::clone(guard.task());
+        let work = async move {
+            // The future is gone, its destructors run, before the task ends.
+            let outcome = AssertUnwindSafe(future).catch_unwind().await;
+            guard.settle(settle(outcome));
+        };
+        let scoped = Instrumented::new(Some(task), work);
+        runtime.spawn(Abortable::new(scoped, registration));
+        Ok(join)
+    }
+
+    /// Begins the task and runs `work` on a thread made for it, inside the
+    /// task's scope. The task ends as that of [`spawn`](Self::spawn) does, but
+    /// that `work`, once it runs, cannot be stopped.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tasks::add_async_task`], and [`Error::Thread`] if the
+    /// operating system refuses a thread; the task is then `interrupted`.
+    pub fn spawn_blocking<F, T, E>(self, work: F) -> Result<TaskJoin, Error>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+        T: Serialize + 'static,
+        E: Display + 'static,
+    {
+        let name = self.name.clone();
+        let runtime = self.tasks.tracker().runtime();
+        let (guard, join) = self.begin(None)?;
+        let run = move || {
+            let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
+            let step = guard.in_scope(|| settle(catch_unwind(AssertUnwindSafe(work))));
+            guard.settle(step);
+        };
+        match thread::Builder::new().name(name.clone()).spawn(run) {
+            Ok(_detached) => Ok(join),
+            Err(source) => Err(Error::Thread { name, source }),
+        }
+    }
+
+    /// Begins the task and gives back the guard that must settle it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tasks::add_async_task`].
+    pub fn start(self) -> Result<TaskHandle, Error> {
+        let tracker = Arc::clone(self.tasks.tracker());
+        let new = self.tasks.checked(self.name, self.draft, self.begun_at)?;
+        let task = tracker.begin(new, Live::default())?;
+        Ok(TaskHandle::new(tracker, task))
+    }
+
+    fn begin(self, abort: Option<AbortHandle>) -> Result<(TaskHandle, TaskJoin), Error> {
+        let tracker = Arc::clone(self.tasks.tracker());
+        let new = self.tasks.checked(self.name, self.draft, self.begun_at)?;
+        let (live, ended) = Live::spawned(abort);
+        let task = tracker.begin(new, live)?;
+        let guard = TaskHandle::new(Arc::clone(&tracker), Arc::clone(&task));
+        Ok((guard, TaskJoin::new(tracker, task, ended)))
+    }
+}

@@ -1,0 +1,167 @@
+//! The handle that user code tracks tasks with.
+
+use std::{future::Future, panic::Location, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    AsyncTaskInfo, Instrumented, Live, TaskBuilder, Tracker,
+    metadata::{Draft, check_name},
+    outcome::succeed,
+};
+use crate::{
+    Error, PingStatus, TaskId,
+    task::{NewTask, Origin},
+};
+
+/// Begins tasks and looks at them, from any thread.
+///
+/// In a handler it is an extractor, and its tasks carry the request's ids.
+/// Elsewhere it comes from [`App::tasks`](crate::App::tasks). Cloning it is
+/// cheap; clones share everything.
+///
+/// ```
+/// use taskpulse::{App, PingStatus};
+///
+/// let tasks = App::new().tasks();
+/// let id = tasks.add_async_task("nightly_report", serde_json::json!({"pages": 12}))?;
+/// assert_eq!(tasks.get_current_ping_status(), PingStatus::HealthyBusy);
+/// assert!(tasks.complete_async_task(id));
+/// assert_eq!(tasks.get_current_ping_status(), PingStatus::Healthy);
+/// # Ok::<(), taskpulse::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    tracker: Arc<Tracker>,
+    origin: Option<Arc<Origin>>,
+}
+
+// === impl Tasks ===
+
+impl Tasks {
+    pub(crate) const fn new(tracker: Arc<Tracker>, origin: Option<Arc<Origin>>) -> Self {
+        Self { tracker, origin }
+    }
+
+    pub(crate) const fn tracker(&self) -> &Arc<Tracker> {
+        &self.tracker
+    }
+
+    /// Describes a task that is to begin. It begins with
+    /// [`spawn`](TaskBuilder::spawn), [`spawn_blocking`](TaskBuilder::spawn_blocking)
+    /// or [`start`](TaskBuilder::start).
+    ///
+    /// `name` is a label: use few distinct values, and metadata for the rest.
+    ///
+    /// ```no_run
+    /// # async fn crunch() -> Result<u32, String> { Ok(1) }
+    /// # async fn example(tasks: taskpulse::Tasks) -> Result<(), taskpulse::Error> {
+    /// let task = tasks
+    ///     .begin("data_processing")
+    ///     .metadata("data_id", "sample_data")
+    ///     .spawn(crunch())?;
+    /// println!("task {} begun", task.id());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn begin(&self, name: impl Into<String>) -> TaskBuilder {
+        TaskBuilder::new(self.clone(), name.into(), Location::caller())
+    }
+
+    /// Begins a task that is settled by its id alone: the SDK's call of this
+    /// name.
+    ///
+    /// Nothing settles such a task if its code forgets to, so
+    /// [`begin`](Self::begin) is the better way where there is a choice.
+    /// `metadata` is an object, or `()` for none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the name is empty or over 128 bytes, or the
+    /// metadata is no object or over 256 KiB of JSON; [`Error::Capacity`] if as
+    /// many tasks are active as may be; [`Error::Draining`] while the process
+    /// shuts down.
+    #[track_caller]
+    pub fn add_async_task(
+        &self,
+        name: impl Into<String>,
+        metadata: impl Serialize,
+    ) -> Result<TaskId, Error> {
+        let begun_at = Location::caller();
+        let mut draft = Draft::default();
+        draft.put_all(metadata);
+        let new = self.checked(name.into(), draft, begun_at)?;
+        Ok(self.tracker.begin(new, Live::default())?.id)
+    }
+
+    /// Ends a task as `succeeded`: the SDK's call of this name.
+    ///
+    /// False, and a warning in the log, where there is no such task or it has
+    /// ended already. If a future was spawned for it, that future is dropped.
+    pub fn complete_async_task(&self, id: TaskId) -> bool {
+        match self.tracker.apply(id, succeed(())) {
+            Ok(()) => true,
+            Err(error) => {
+                self.tracker.warn_unsettled(id, error);
+                false
+            }
+        }
+    }
+
+    /// The active tasks: the SDK's call of this name, with its JSON.
+    #[must_use]
+    pub fn get_async_task_info(&self) -> AsyncTaskInfo {
+        AsyncTaskInfo::of(&self.tracker)
+    }
+
+    /// What `/ping` answers now: the SDK's call of this name.
+    #[must_use]
+    pub fn get_current_ping_status(&self) -> PingStatus {
+        self.tracker.registry().ping.served().status
+    }
+
+    /// Makes `/ping` answer `status`, whatever the tasks and a custom handler
+    /// say, until [`clear_forced_ping_status`](Self::clear_forced_ping_status).
+    pub fn force_ping_status(&self, status: PingStatus) {
+        let registry = self.tracker.registry();
+        registry.ping.force(&registry.clock, Some(status));
+    }
+
+    /// Ends what [`force_ping_status`](Self::force_ping_status) began.
+    pub fn clear_forced_ping_status(&self) {
+        let registry = self.tracker.registry();
+        registry.ping.force(&registry.clock, None);
+    }
+
+    /// Runs `work` inside the task's scope: what it logs carries the task's
+    /// ids. Without one, if the task is unknown or has ended.
+    pub fn in_scope<R>(&self, id: TaskId, work: impl FnOnce() -> R) -> R {
+        match self.tracker.registry().find(id) {
+            Some(view) => view.task.payload.as_ref().within(work),
+            None => work(),
+        }
+    }
+
+    /// Runs `future` inside the task's scope, as [`in_scope`](Self::in_scope)
+    /// does for a closure. It does not settle the task.
+    pub fn instrument<F: Future>(&self, id: TaskId, future: F) -> Instrumented<F> {
+        let task = self.tracker.registry().find(id).map(|view| view.task);
+        Instrumented::new(task, future)
+    }
+
+    /// What begins a task, checked.
+    pub(super) fn checked(
+        &self,
+        name: String,
+        draft: Draft,
+        begun_at: &'static Location<'static>,
+    ) -> Result<NewTask, Error> {
+        Ok(NewTask {
+            name: check_name(name)?,
+            metadata: draft.finish(self.tracker.redaction())?,
+            origin: self.origin.clone(),
+            begun_at,
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! The door itself.
+
+use std::{
+    sync::{
+        Arc, LazyLock, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::AbortHandle;
+use tokio::{runtime::Handle, sync::oneshot};
+use tracing::warn;
+
+use super::Redaction;
+use crate::{
+    Error, TaskId,
+    task::{AtCapacity, Change, Clock, Event, Limits, NewTask, Registry, Step, StepError, Task},
+    telemetry::{RateLimit, TaskSpan, emit},
+};
+
+/// The registry behind its door, and what every way of tracking shares.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    registry: Registry<Live>,
+    /// Set once, before the app runs; until then the default.
+    redaction: OnceLock<Redaction>,
+    /// The runtime of the user's code, once it runs.
+    runtime: OnceLock<Handle>,
+    draining: AtomicBool,
+    unknown: RateLimit,
+}
+
+/// What lives with a task until its end.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    span: TaskSpan,
+    /// Stops the task's future.
+    abort: Option<AbortHandle>,
+    /// Dropped when the end has been announced, which wakes the [`TaskJoin`](super::TaskJoin).
+    ended: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+// === impl Tracker ===
+
+impl Tracker {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            registry: Registry::new(limits, Clock::system()),
+            redaction: OnceLock::new(),
+            runtime: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            unknown: RateLimit::default(),
+        }
+    }
+
+    /// The tasks, to look at. Steps are taken through the tracker alone.
+    pub(crate) const fn registry(&self) -> &Registry<Live> {
+        &self.registry
+    }
+
+    /// Begins a task.
+    pub(super) fn begin(&self, new: NewTask, live: Live) -> Result<Arc<Task<Live>>, Error> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Error::Draining);
+        }
+        let event = self
+            .registry
+            .begin(new, live)
+            .map_err(|AtCapacity { max_active }| Error::Capacity { max_active })?;
+        let task = Arc::clone(&event.task);
+        self.announce(event);
+        Ok(task)
+    }
+
+    /// Changes a task's state, if it may be changed so, and says so.
+    pub(super) fn apply(&self, id: TaskId, step: Step) -> Result<(), StepError> {
+        if let Some(event) = self.registry.step(id, step)? {
+            self.announce(event);
+        }
+        Ok(())
+    }
+
+    /// Announces an event and what other threads leave meanwhile for its task.
+    fn announce(&self, event: Event<Live>) {
+        let mut next = Some(event);
+        while let Some(event) = next {
+            emit(&event);
+            if matches!(event.change, Change::Ended(_)) {
+                event.task.payload.release();
+            }
+            next = self.registry.announced(&event);
+        }
+    }
+
+    /// Warns that a task could not be settled, once a second at most.
+    pub(super) fn warn_unsettled(&self, id: TaskId, error: StepError) {
+        let Some(unsaid) = self.unknown.speak(self.now()) else {
+            return;
+        };
+        let why = match error {
+            StepError::Ended(state) => format!("it is {state} already"),
+            StepError::Unknown => "there is no such task, or it has been forgotten".to_owned(),
+        };
+        crate::telemetry::quietly(
+            || warn!(unsaid_warnings = unsaid, "task {id} was not completed: {why}"),
+        );
+    }
+
+    /// Now, on the clock that task durations are measured with.
+    pub(crate) fn now(&self) -> Duration {
+        self.registry.clock.mono()
+    }
+
+    /// Redacts by these keys from now on. The first call counts.
+    pub(crate) fn redact(&self, redaction: Redaction) {
+        self.redaction.get_or_init(|| redaction);
+    }
+
+    pub(super) fn redaction(&self) -> &Redaction {
+        static DEFAULT: LazyLock<Redaction> = LazyLock::new(Redaction::default);
+        self.redaction.get().unwrap_or(&DEFAULT)
+    }
+
+    /// Where futures are spawned: the app's runtime, else the caller's.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        self.runtime
+            .get()
+            .cloned()
+            .or_else(|| Handle::try_current().ok())
+    }
+
+    /// Names the runtime of the user's code. The first call counts.
+    pub(crate) fn runs_on(&self, runtime: Handle) {
+        self.runtime.get_or_init(|| runtime);
+    }
+
+    /// Begins nothing new from now on.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Ends every active task as `interrupted`; says how many there were.
+    pub(crate) fn interrupt_all(&self) -> usize {
+        let active = self.registry.all_active();
+        active
+            .iter()
+            .filter(|view| self.apply(view.task.id, Step::Interrupt).is_ok())
+            .count()
+    }
+}
+
+// === impl Live ===
+
+impl Live {
+    /// A task whose future can be stopped and whose end is waited for.
+    pub(super) fn spawned(abort: Option<AbortHandle>) -> (Self, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        let live = Self {
+            span: TaskSpan::default(),
+            abort,
+            ended: Mutex::new(Some(sender)),
+        };
+        (live, receiver)
+    }
+
+    /// Lets go of what only an active task needs.
+    fn release(&self) {
+        if let Some(abort) = &self.abort {
+            abort.abort();
+        }
+        let sender = self
+            .ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(sender);
+    }
+}
+
+impl AsRef<TaskSpan> for Live {
+    fn as_ref(&self) -> &TaskSpan {
+        &self.span
+    }
+}
