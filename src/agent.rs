@@ -13,10 +13,7 @@
 )]
 mod example;
 
-use std::{
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{Stream, stream::unfold};
@@ -31,13 +28,18 @@ const STREAM_SECONDS: f64 = 10.0;
 
 /// The agent, ready to run.
 pub(crate) fn app() -> App {
-    App::new().entrypoint(handler).on_start(starting).greeting(greeting)
+    App::new()
+        .entrypoint(handler)
+        .on_start(starting)
+        .greeting(greeting)
 }
 
 async fn handler(tasks: Tasks, Payload(event): Payload<Event>) -> Result<Response, Error> {
     match event.action.as_str() {
         "stream" => streamed(&tasks, event),
-        _ => documented(tasks, Payload(event)).await.map(|json| json.into_response()),
+        _ => documented(tasks, Payload(event))
+            .await
+            .map(|json| json.into_response()),
     }
 }
 

@@ -91,7 +91,8 @@ impl App {
         T: 'static,
     {
         if self.routes.has_entrypoint {
-            return self.faulty("App::entrypoint was called twice; one handler answers POST /invocations");
+            return self
+                .faulty("App::entrypoint was called twice; one handler answers POST /invocations");
         }
         self.routes.entrypoint(handler);
         self
@@ -175,7 +176,9 @@ impl App {
     /// there already.
     pub fn route(mut self, path: &str, methods: MethodRouter) -> Self {
         if RESERVED.contains(&path) || path.starts_with("/tasks/") {
-            return self.faulty(format!("the route {path} is taskpulse's own; choose another path"));
+            return self.faulty(format!(
+                "the route {path} is taskpulse's own; choose another path"
+            ));
         }
         self.routes.change(|router| router.route(path, methods));
         self

@@ -186,7 +186,10 @@ pub(crate) const SETTINGS: [Setting; 11] = [
         help: "Metadata under a key with one of these words (comma-separated) is redacted; they take the place of the default ones, `default` among them adds to those",
         heading: TELLING,
         read: |settings, text| {
-            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+            let words = text
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
             let words = words.flat_map(|word| match word {
                 "default" => DEFAULT_REDACTED.to_vec(),
                 _ => vec![word],
@@ -248,7 +251,9 @@ fn set<T>(field: &mut T, value: Option<T>) {
 ///
 /// Source: what the Python SDK's `run()` looks at; Podman's file besides.
 fn default_host() -> &'static str {
-    let in_container = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists())
+    let in_container = ["/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|path| Path::new(path).exists())
         || env::var_os("DOCKER_CONTAINER").is_some();
     if in_container { "0.0.0.0" } else { "127.0.0.1" }
 }
@@ -272,9 +277,17 @@ fn on_or_off(text: &str) -> Result<bool, String> {
 
 impl Setting {
     /// Takes a value over. `source` is the flag or the variable it came from.
-    pub(crate) fn take(&self, settings: &mut Settings, source: &str, value: &str) -> Result<(), Error> {
+    pub(crate) fn take(
+        &self,
+        settings: &mut Settings,
+        source: &str,
+        value: &str,
+    ) -> Result<(), Error> {
         (self.read)(settings, value).map_err(|allowed| {
-            Error::usage(format!("{source} is `{}`; it must be {allowed}", value.escape_debug()))
+            Error::usage(format!(
+                "{source} is `{}`; it must be {allowed}",
+                value.escape_debug()
+            ))
         })
     }
 }
@@ -285,30 +298,69 @@ mod tests {
 
     #[track_caller]
     fn check(flag: &str, value: &str, said: &str) {
-        let setting = SETTINGS.iter().find(|setting| setting.flag == flag).unwrap();
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.flag == flag)
+            .unwrap();
         let taken = setting.take(&mut Settings::default(), &format!("--{flag}"), value);
-        assert_eq!(taken.err().map_or_else(String::new, |error| error.to_string()), said);
+        assert_eq!(
+            taken
+                .err()
+                .map_or_else(String::new, |error| error.to_string()),
+            said
+        );
     }
 
     #[test]
     fn values_are_taken_or_told_what_is_allowed() {
         check("port", "0", "");
-        check("port", "65536", "--port is `65536`; it must be an integer from 0 to 65535");
+        check(
+            "port",
+            "65536",
+            "--port is `65536`; it must be an integer from 0 to 65535",
+        );
         check("drain", "1m 30s", "");
-        check("drain", "10", "--drain is `10`; it must be a time such as `10s`, `500ms` or `2m`");
+        check(
+            "drain",
+            "10",
+            "--drain is `10`; it must be a time such as `10s`, `500ms` or `2m`",
+        );
         check("body-limit", "64MiB", "");
-        check("body-limit", "lots", "--body-limit is `lots`; it must be a size such as `100MB` or `64MiB`");
-        check("max-active", "0", "--max-active is `0`; it must be an integer from 1");
-        check("log-format", "xml", "--log-format is `xml`; it must be `pretty` or `json`");
-        check("debug-actions", "maybe", "--debug-actions is `maybe`; it must be `on` or `off`");
-        check("admin-addr", "9090", "--admin-addr is `9090`; it must be an address and a port, such as `127.0.0.1:9090`");
+        check(
+            "body-limit",
+            "lots",
+            "--body-limit is `lots`; it must be a size such as `100MB` or `64MiB`",
+        );
+        check(
+            "max-active",
+            "0",
+            "--max-active is `0`; it must be an integer from 1",
+        );
+        check(
+            "log-format",
+            "xml",
+            "--log-format is `xml`; it must be `pretty` or `json`",
+        );
+        check(
+            "debug-actions",
+            "maybe",
+            "--debug-actions is `maybe`; it must be `on` or `off`",
+        );
+        check(
+            "admin-addr",
+            "9090",
+            "--admin-addr is `9090`; it must be an address and a port, such as `127.0.0.1:9090`",
+        );
         check("host", "", "--host is ``; it must be an address or a name");
     }
 
     #[test]
     fn sizes_are_read_as_they_are_written() {
         let read = |text| {
-            let setting = SETTINGS.iter().find(|setting| setting.flag == "body-limit").unwrap();
+            let setting = SETTINGS
+                .iter()
+                .find(|setting| setting.flag == "body-limit")
+                .unwrap();
             let mut settings = Settings::default();
             setting.take(&mut settings, "--body-limit", text).unwrap();
             settings.body_limit

@@ -38,7 +38,9 @@ pub enum Error {
     Failed(Cow<'static, str>),
 
     /// There is no runtime to spawn onto.
-    #[error("no runtime to spawn task `{name}` onto; begin it while the app runs, or inside a tokio runtime")]
+    #[error(
+        "no runtime to spawn task `{name}` onto; begin it while the app runs, or inside a tokio runtime"
+    )]
     NoRuntime {
         /// The task's name.
         name: String,
@@ -54,7 +56,9 @@ pub enum Error {
     },
 
     /// `App::run` was called inside a tokio runtime.
-    #[error("App::run starts a runtime of its own and cannot be called inside one; use App::serve(listener, shutdown) here")]
+    #[error(
+        "App::run starts a runtime of its own and cannot be called inside one; use App::serve(listener, shutdown) here"
+    )]
     InsideRuntime,
 
     /// A flag, a variable or a call on [`App`](crate::App) was wrong.
@@ -62,7 +66,9 @@ pub enum Error {
     Usage(Cow<'static, str>),
 
     /// The address is taken.
-    #[error("{address} is already in use; stop what listens there, or choose another port with --port or TASKPULSE_PORT (0 picks a free one)")]
+    #[error(
+        "{address} is already in use; stop what listens there, or choose another port with --port or TASKPULSE_PORT (0 picks a free one)"
+    )]
     AddressInUse {
         /// The address.
         address: SocketAddr,

@@ -39,8 +39,14 @@ impl Work {
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     let given = Value::deserialize(deserializer)?;
-    let seconds = given.as_f64().filter(|seconds| (0.0..=LONGEST).contains(seconds));
-    let wrong = || D::Error::custom(format!("seconds is {given}; it must be a number from 0 to {LONGEST}"));
+    let seconds = given
+        .as_f64()
+        .filter(|seconds| (0.0..=LONGEST).contains(seconds));
+    let wrong = || {
+        D::Error::custom(format!(
+            "seconds is {given}; it must be a number from 0 to {LONGEST}"
+        ))
+    };
     seconds.map(Some).ok_or_else(wrong)
 }
 

@@ -152,7 +152,11 @@ impl App {
 }
 
 /// Drains, interrupts what remains, and closes the front.
-async fn end(front: Front, service: &Service, hurry: impl Future<Output = ()>) -> Result<(), Error> {
+async fn end(
+    front: Front,
+    service: &Service,
+    hurry: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let limit = service.config.drain;
     service.tracker.drain();
     let active = service.tracker.registry().active();
@@ -170,7 +174,12 @@ async fn end(front: Front, service: &Service, hurry: impl Future<Output = ()>) -
     service.go_away();
     let interrupted = service.tracker.interrupt_all();
     if interrupted > 0 {
-        quietly(|| warn!(interrupted_tasks = interrupted, "shut down with tasks running"));
+        quietly(|| {
+            warn!(
+                interrupted_tasks = interrupted,
+                "shut down with tasks running"
+            )
+        });
     }
     if cut_short {
         return Err(Error::CutShort);
@@ -193,7 +202,9 @@ async fn drained(service: &Service, limit: Duration) {
 /// The first thing that is printed, whatever `RUST_LOG` says.
 fn announce(address: SocketAddr, on_terminal: bool, greeting: Option<fn(SocketAddr) -> String>) {
     if on_terminal {
-        let greeting = greeting.map(|greeting| greeting(address)).unwrap_or_default();
+        let greeting = greeting
+            .map(|greeting| greeting(address))
+            .unwrap_or_default();
         #[expect(clippy::print_stdout, reason = "for the person at the terminal")]
         {
             println!("listening on http://{address}{greeting}");

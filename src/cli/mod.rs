@@ -80,13 +80,19 @@ fn argument(setting: &Setting) -> Arg {
 
 /// Help and version are no errors; an error of clap's is told on one line.
 fn explain(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
         // A closed pipe is no reason to complain.
         error.print().unwrap_or_default();
         return ExitCode::SUCCESS;
     }
     let text = error.to_string();
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
     let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
     complain(&format!(
         "{}; see --help",
@@ -111,7 +117,9 @@ mod tests {
 
     #[test]
     fn four_flags_come_first() {
-        let first = SETTINGS.iter().take_while(|setting| setting.heading == "Options");
+        let first = SETTINGS
+            .iter()
+            .take_while(|setting| setting.heading == "Options");
         let flags: Vec<_> = first.map(|setting| setting.flag).collect();
         assert_eq!(flags, ["port", "host", "max-active", "drain"]);
     }

@@ -12,10 +12,9 @@ use crate::Error;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn command() -> Command {
-    let url = Arg::new("url")
-        .long("url")
-        .value_name("URL")
-        .help("Base URL of the service [default: http://127.0.0.1:8080, or the port of TASKPULSE_PORT]");
+    let url = Arg::new("url").long("url").value_name("URL").help(
+        "Base URL of the service [default: http://127.0.0.1:8080, or the port of TASKPULSE_PORT]",
+    );
     Command::new("ping")
         .about("Print the ping status; exit code 0 for Healthy and HealthyBusy, else 1")
         .arg(url)
@@ -32,7 +31,10 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Error> {
             base.escape_debug()
         )));
     }
-    let url = format!("{}/ping", base.trim_end_matches('/').trim_end_matches("/ping"));
+    let url = format!(
+        "{}/ping",
+        base.trim_end_matches('/').trim_end_matches("/ping")
+    );
     let status = ask(&url).map_err(|why| Error::failed(format_args!("{url}: {why}")))?;
     #[expect(clippy::print_stdout, reason = "the answer")]
     {
@@ -42,7 +44,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Error> {
 }
 
 fn default_url() -> String {
-    let port = std::env::var("TASKPULSE_PORT").ok().filter(|port| !port.is_empty());
+    let port = std::env::var("TASKPULSE_PORT")
+        .ok()
+        .filter(|port| !port.is_empty());
     format!("http://127.0.0.1:{}", port.as_deref().unwrap_or("8080"))
 }
 
@@ -57,7 +61,10 @@ fn ask(url: &str) -> Result<String, String> {
         .into();
     let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
     let status = response.status();
-    let body = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+    let body = response
+        .body_mut()
+        .read_to_string()
+        .map_err(|error| error.to_string())?;
     if status != 200 {
         return Err(format!("answered {status}"));
     }

@@ -51,7 +51,9 @@ enum Kind {
 
 impl FrontBody {
     pub(super) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self::of(Kind::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty())))
+        Self::of(Kind::Whole(
+            Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()),
+        ))
     }
 
     pub(super) fn pieces(pieces: mpsc::Receiver<Piece>, hint: SizeHint) -> Self {

@@ -106,7 +106,11 @@ impl<S: Sync> FromRequestParts<S> for Context {
     type Rejection = crate::Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, crate::Error> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| outside("Context"))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| outside("Context"))
     }
 }
 
@@ -116,14 +120,19 @@ impl<S: Sync> FromRequestParts<S> for Tasks {
     type Rejection = crate::Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, crate::Error> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| outside("Tasks"))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| outside("Tasks"))
     }
 }
 
 /// An id that can be shown anywhere: visible ASCII, not too long.
 fn id(value: Option<&HeaderValue>) -> Option<Box<str>> {
     let text = value?.to_str().ok()?;
-    let fits = (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits =
+        (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     fits.then(|| text.into())
 }
 

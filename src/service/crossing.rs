@@ -75,7 +75,12 @@ impl Crossing {
         let (parts, incoming) = request.into_parts();
         if incoming.is_end_stream() {
             let request = Request::from_parts(parts, Body::empty());
-            self.cross(Passage { request, answer, flight, share });
+            self.cross(Passage {
+                request,
+                answer,
+                flight,
+                share,
+            });
             return answered;
         }
         let crossing = self.clone();
@@ -86,7 +91,12 @@ impl Crossing {
             match upload::receive(&mut incoming, limit, &mut share).await {
                 Ok(upload) => {
                     let request = Request::from_parts(parts, upload.into_body());
-                    crossing.cross(Passage { request, answer, flight, share });
+                    crossing.cross(Passage {
+                        request,
+                        answer,
+                        flight,
+                        share,
+                    });
                 }
                 Err(NoBody::Refused(refusal)) => {
                     // Nobody listens any more where the client has left.
@@ -98,7 +108,10 @@ impl Crossing {
         };
         // A task of its own: the connection of a client that hangs up right
         // after the last byte ends before it would poll us again.
-        #[expect(clippy::disallowed_methods, reason = "ends with the body, or 30 s of silence")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "ends with the body, or 30 s of silence"
+        )]
         tokio::spawn(receive);
         answered
     }
@@ -110,7 +123,12 @@ impl Crossing {
 
 /// What happens on the other side.
 async fn over_there(router: Router, passage: Passage) {
-    let Passage { mut request, answer, flight, share } = passage;
+    let Passage {
+        mut request,
+        answer,
+        flight,
+        share,
+    } = passage;
     request.extensions_mut().insert(flight.clone());
     // `async` so that whatever the user's layers do at once is caught as well.
     let handled = AssertUnwindSafe(async move { router.oneshot(request).await })
@@ -124,7 +142,9 @@ async fn over_there(router: Router, passage: Passage) {
             let text = panic_text(&*panic);
             drop_quietly(panic);
             quietly(|| error!(error = text, "a handler panicked"));
-            answer.send(Refusal::panicked().on_front()).unwrap_or_default();
+            answer
+                .send(Refusal::panicked().on_front())
+                .unwrap_or_default();
             return;
         }
     };
@@ -134,7 +154,9 @@ async fn over_there(router: Router, passage: Passage) {
         None => pump(parts, body, None, answer).await,
         Some(None) => deliver(answer, parts, FrontBody::whole(Bytes::new())),
         Some(Some(Ok(frame))) if body.is_end_stream() && frame.is_data() => {
-            let bytes = frame.into_data().map_or_else(|_| Bytes::new(), |data| own(&data));
+            let bytes = frame
+                .into_data()
+                .map_or_else(|_| Bytes::new(), |data| own(&data));
             deliver(answer, parts, FrontBody::whole(bytes));
         }
         Some(Some(first)) => pump(parts, body, Some(first), answer).await,
@@ -169,7 +191,9 @@ async fn pump(
             None => Piece::End,
             Some(Ok(frame)) => Piece::Frame(frame.map_data(|data| own(&data))),
             Some(Err(error)) => {
-                quietly(|| error!(%error, "the source of a response failed; the response is cut off"));
+                quietly(
+                    || error!(%error, "the source of a response failed; the response is cut off"),
+                );
                 return;
             }
         };
@@ -182,7 +206,12 @@ async fn pump(
 
 fn cut_off(text: &str, panic: Box<dyn std::any::Any + Send>) {
     drop_quietly(panic);
-    quietly(|| error!(error = text, "the source of a response panicked; the response is cut off"));
+    quietly(|| {
+        error!(
+            error = text,
+            "the source of a response panicked; the response is cut off"
+        )
+    });
 }
 
 /// Bytes that run no destructor of the user's where they are dropped.
@@ -198,5 +227,7 @@ fn release(parts: &mut Parts) {
 
 fn deliver(answer: Answer, parts: Parts, body: FrontBody) {
     // Nobody waits where the client has left.
-    answer.send(Response::from_parts(parts, body)).unwrap_or_default();
+    answer
+        .send(Response::from_parts(parts, body))
+        .unwrap_or_default();
 }

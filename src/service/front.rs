@@ -14,12 +14,8 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    Probe, Service, connection,
-    crossing::Crossing,
-    keep_asking,
-    ping::PingAnswer,
-    router::admin_router,
-    routes::Routes,
+    Probe, Service, connection, crossing::Crossing, keep_asking, ping::PingAnswer,
+    router::admin_router, routes::Routes,
 };
 use crate::{
     Error,
@@ -199,7 +195,9 @@ async fn accept(
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
                 if let Some(unsaid) = warned.speak(started.elapsed()) {
-                    quietly(|| warn!(%error, unsaid_warnings = unsaid, "cannot accept connections"));
+                    quietly(
+                        || warn!(%error, unsaid_warnings = unsaid, "cannot accept connections"),
+                    );
                 }
                 sleep(BACK_OFF).await;
             }
@@ -210,7 +208,9 @@ async fn accept(
 fn is_the_peers(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
     )
 }
 

@@ -123,7 +123,8 @@ const IDENTITY_TOKEN: &str = "x-amz-bedrock-agentcore-identity-wat";
 /// The headers that may be passed on, empty values too.
 pub(super) fn forwardable(headers: &HeaderMap<HeaderValue>) -> HeaderMap {
     let kept = headers.iter().filter(|(name, _)| is_forwardable(name));
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    kept.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn is_forwardable(name: &HeaderName) -> bool {
@@ -143,7 +144,11 @@ mod tests {
 
     #[track_caller]
     fn check(name: &'static str, forwarded: bool) {
-        assert_eq!(is_forwardable(&HeaderName::from_static(name)), forwarded, "{name}");
+        assert_eq!(
+            is_forwardable(&HeaderName::from_static(name)),
+            forwarded,
+            "{name}"
+        );
     }
 
     #[test]
@@ -153,14 +158,26 @@ mod tests {
 
     #[test]
     fn headers_are_forwarded_by_the_platforms_rule() {
-        for name in ["authorization", "traceparent", "baggage", "workloadaccesstoken", "x-tenant"] {
+        for name in [
+            "authorization",
+            "traceparent",
+            "baggage",
+            "workloadaccesstoken",
+            "x-tenant",
+        ] {
             check(name, true);
         }
         check("x-amzn-bedrock-agentcore-runtime-custom-a", true);
         check("x-amzn-bedrock-agentcore-runtime-custom-", true);
         check("x-amzn-bedrock-agentcore-runtime-custom", false);
         check("x-amz-bedrock-agentcore-identity-wat", true);
-        for name in ["x-amz-date", "x-amzn-trace-id", "cookie", "host", "content-type"] {
+        for name in [
+            "x-amz-date",
+            "x-amzn-trace-id",
+            "cookie",
+            "host",
+            "content-type",
+        ] {
             check(name, false);
         }
     }

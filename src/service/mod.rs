@@ -38,5 +38,5 @@ pub(crate) use ping_handler::{Probe, keep_asking};
 pub(crate) use router::{RESERVED, UserRoutes, mounted_router, user_router};
 pub(crate) use state::{Service, ServiceConfig};
 pub use stream::stream;
-pub use websocket::{WebSocket, WebSocketOutcome};
 pub(crate) use websocket::websocket_route;
+pub use websocket::{WebSocket, WebSocketOutcome};

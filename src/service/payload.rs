@@ -52,7 +52,10 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let text = std::str::from_utf8(text).map_err(|error| {
         let at = error.valid_up_to();
-        refuse("Invalid encoding", &format!("the body is not UTF-8 (byte {at})"))
+        refuse(
+            "Invalid encoding",
+            &format!("the body is not UTF-8 (byte {at})"),
+        )
     })?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

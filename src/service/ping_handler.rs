@@ -1,6 +1,12 @@
 //! A ping status that user code decides.
 
-use std::{fmt::{self, Display}, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Display},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -90,7 +96,10 @@ impl<T: IntoPing, E: Display + Send + 'static> IntoPing for Result<T, E> {
 
 fn read(text: &str) -> Answer {
     text.parse().map(Some).map_err(|()| {
-        format!("`{}` is no status; there are Healthy and HealthyBusy", text.escape_debug())
+        format!(
+            "`{}` is no status; there are Healthy and HealthyBusy",
+            text.escape_debug()
+        )
     })
 }
 
@@ -180,7 +189,13 @@ pub(crate) async fn keep_asking(probe: Probe, tracker: Arc<Tracker>, work: Handl
                     ping.customise(clock, None);
                 }
                 if let Some(unsaid) = warned.speak(started.elapsed() / 10) {
-                    quietly(|| warn!(error, unsaid_warnings = unsaid, "the ping handler gave no status"));
+                    quietly(|| {
+                        warn!(
+                            error,
+                            unsaid_warnings = unsaid,
+                            "the ping handler gave no status"
+                        )
+                    });
                 }
             }
         }

@@ -19,7 +19,9 @@ use super::{
     context::Context,
     debug::debug_actions,
     errors::Refusal,
-    fallback::{elsewhere, method_not_allowed, no_websocket, not_found, plain_websocket, wants_websocket},
+    fallback::{
+        elsewhere, method_not_allowed, no_websocket, not_found, plain_websocket, wants_websocket,
+    },
     keep_asking,
     ping::PingAnswer,
     ready::ready,
@@ -122,7 +124,10 @@ pub(crate) fn mounted_router(
         .route("/tasks/{id}", get(tasks::one))
         .with_state(Arc::clone(service))
         .route("/ping", ping)
-        .route("/ping/", any(|request: Request| async move { elsewhere("/ping", request.uri()) }));
+        .route(
+            "/ping/",
+            any(|request: Request| async move { elsewhere("/ping", request.uri()) }),
+        );
     let limit = service.config.body_limit;
     user_router(routes, service)
         .layer(from_fn_with_state(Arc::clone(service), check_in))
@@ -133,7 +138,10 @@ pub(crate) fn mounted_router(
 fn start_asking(probe: Option<&Probe>, tracker: &Arc<crate::track::Tracker>) {
     if let Some(probe) = probe.cloned() {
         let work = Handle::current();
-        #[expect(clippy::disallowed_methods, reason = "asks as long as the app's runtime lives")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "asks as long as the app's runtime lives"
+        )]
         tokio::spawn(keep_asking(probe, Arc::clone(tracker), work));
     }
 }
@@ -164,7 +172,10 @@ async fn introduce(
     next: Next,
 ) -> Response {
     let context = Context::of(request.headers());
-    let tasks = Tasks::new(Arc::clone(&service.tracker), Some(Arc::clone(&context.origin)));
+    let tasks = Tasks::new(
+        Arc::clone(&service.tracker),
+        Some(Arc::clone(&context.origin)),
+    );
     request.extensions_mut().insert(context);
     request.extensions_mut().insert(tasks);
     next.run(request).await

@@ -19,13 +19,8 @@ use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
 use super::{
-    Surface,
-    body::FrontBody,
-    connection::Activity,
-    crossing::Crossing,
-    errors::Refusal,
-    fallback::elsewhere,
-    ping::PingAnswer,
+    Surface, body::FrontBody, connection::Activity, crossing::Crossing, errors::Refusal,
+    fallback::elsewhere, ping::PingAnswer,
 };
 
 /// The routes of one listener.
@@ -49,7 +44,10 @@ pub(super) struct ConnectionRoutes {
 pub(super) enum Reply {
     Ready(Option<Response<FrontBody>>),
     Crossing(oneshot::Receiver<Response<FrontBody>>, Arc<Activity>),
-    Ours(Pin<Box<dyn Future<Output = Response<FrontBody>> + Send>>, Arc<Activity>),
+    Ours(
+        Pin<Box<dyn Future<Output = Response<FrontBody>> + Send>>,
+        Arc<Activity>,
+    ),
 }
 
 enum Target {
@@ -84,7 +82,9 @@ impl Routes {
             return self.ping.answer().map(FrontBody::whole);
         }
         let mut response = Refusal::method_not_allowed().on_front();
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         response
     }
 }
@@ -115,7 +115,12 @@ impl service::Service<Request<Incoming>> for ConnectionRoutes {
             }
             Some(Target::Admin) => {
                 let answer = routes.admin.clone().oneshot(request.map(Body::new));
-                let ours = async { answer.await.unwrap_or_else(|never| match never {}).map(FrontBody::ours) };
+                let ours = async {
+                    answer
+                        .await
+                        .unwrap_or_else(|never| match never {})
+                        .map(FrontBody::ours)
+                };
                 Reply::Ours(Box::pin(ours), Arc::clone(&self.activity))
             }
             Some(Target::User) if routes.crossing.service.tracker.is_draining() => {

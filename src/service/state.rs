@@ -1,13 +1,13 @@
 //! What every part of the service shares.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{budget::Budget, in_flight::{Flight, InFlight}};
+use super::{
+    budget::Budget,
+    in_flight::{Flight, InFlight},
+};
 use crate::track::Tracker;
 
 /// How the service behaves.

@@ -57,7 +57,10 @@ where
 fn event<T: Serialize, E: Display>(item: Result<T, E>) -> (Event, bool) {
     let (event, failed) = match item {
         Ok(item) => (Event::default().json_data(item), false),
-        Err(error) => (Event::default().json_data(failure::<E>(&error.to_string())), true),
+        Err(error) => (
+            Event::default().json_data(failure::<E>(&error.to_string())),
+            true,
+        ),
     };
     event.map_or_else(
         |error| {

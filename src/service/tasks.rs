@@ -127,7 +127,9 @@ fn bad_query(details: String) -> Refusal {
 impl Wanted {
     fn from_query(query: ListQuery) -> Result<Self, Refusal> {
         let state = query.state.map(|state| state.parse::<TaskState>());
-        let state = state.transpose().map_err(|error| bad_query(error.to_string()))?;
+        let state = state
+            .transpose()
+            .map_err(|error| bad_query(error.to_string()))?;
         let limit = match query.limit {
             None => PAGE,
             Some(text) => text
@@ -135,7 +137,10 @@ impl Wanted {
                 .ok()
                 .filter(|limit| (1..=LONGEST_PAGE).contains(limit))
                 .ok_or_else(|| {
-                    bad_query(format!("limit is `{}`; it is 1 to {LONGEST_PAGE}", text.escape_debug()))
+                    bad_query(format!(
+                        "limit is `{}`; it is 1 to {LONGEST_PAGE}",
+                        text.escape_debug()
+                    ))
                 })?,
         };
         let cursor = query.cursor.map(|cursor| cursor.parse::<TaskId>());
@@ -162,7 +167,10 @@ impl Wanted {
             // One more, to know whether there is a next page.
             limit: self.limit + 1,
         };
-        let mut views = service.tracker.registry().page(window, |view| self.wants(view));
+        let mut views = service
+            .tracker
+            .registry()
+            .page(window, |view| self.wants(view));
         let more = views.len() > self.limit;
         views.truncate(self.limit);
         let next = views.last().filter(|_| more).map(|view| view.task.id);
@@ -171,7 +179,10 @@ impl Wanted {
 
     fn wants(&self, view: &View<Live>) -> bool {
         self.state.is_none_or(|state| view.state() == state)
-            && self.name.as_deref().is_none_or(|name| *view.task.name == *name)
+            && self
+                .name
+                .as_deref()
+                .is_none_or(|name| *view.task.name == *name)
     }
 }
 
@@ -189,7 +200,8 @@ impl Page {
     fn into_response(self, now: Duration) -> Response {
         let end = format!(
             "],\"next\":{}}}",
-            self.next.map_or_else(|| "null".to_owned(), |id| id.to_string())
+            self.next
+                .map_or_else(|| "null".to_owned(), |id| id.to_string())
         );
         let mut views = self.views.into_iter();
         let mut end = Some(end);

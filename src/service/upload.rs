@@ -93,7 +93,10 @@ fn too_large(limit: usize) -> Refusal {
 
 fn silent() -> Refusal {
     Refusal::new(StatusCode::REQUEST_TIMEOUT, "Request Timeout")
-        .details(format_args!("no byte of the body for {} s", SILENCE.as_secs()))
+        .details(format_args!(
+            "no byte of the body for {} s",
+            SILENCE.as_secs()
+        ))
         .closing()
 }
 
@@ -131,7 +134,9 @@ impl Upload {
             0 => Body::empty(),
             1 => Body::from(self.segments.swap_remove(0)),
             _ => Body::from_stream(stream::iter(
-                self.segments.into_iter().map(Ok::<_, std::convert::Infallible>),
+                self.segments
+                    .into_iter()
+                    .map(Ok::<_, std::convert::Infallible>),
             )),
         }
     }
@@ -148,7 +153,10 @@ mod tests {
             upload.push(Bytes::from_static(b"x"));
         }
         upload.close();
-        assert_eq!(upload.segments.iter().map(Bytes::len).sum::<usize>(), 200_000);
+        assert_eq!(
+            upload.segments.iter().map(Bytes::len).sum::<usize>(),
+            200_000
+        );
         assert!(upload.segments.len() < 6, "{}", upload.segments.len());
     }
 }

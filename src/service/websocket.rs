@@ -147,7 +147,10 @@ async fn drive(
     work: impl Future<Output = Option<String>> + Send + 'static,
     service: &Service,
 ) {
-    #[expect(clippy::disallowed_methods, reason = "the user's handler, which `finish` waits for")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the user's handler, which `finish` waits for"
+    )]
     let mut handler = tokio::spawn(AssertUnwindSafe(work).catch_unwind());
     let mut away = pin!(service.going_away());
     let mut pings = interval_at(Instant::now() + PING, PING);
@@ -203,7 +206,11 @@ async fn finish(mut socket: AxumSocket, mut ends: Ends, close: Close) {
     }
     let Some(code) = close.code() else { return };
     let reason = "".into();
-    if socket.send(Message::Close(Some(CloseFrame { code, reason }))).await.is_err() {
+    if socket
+        .send(Message::Close(Some(CloseFrame { code, reason })))
+        .await
+        .is_err()
+    {
         return; // Closed by either side already.
     }
     let answered = async {
@@ -229,7 +236,13 @@ impl WebSocket {
             context,
             tasks,
         };
-        (socket, Ends { to_handler, from_handler })
+        (
+            socket,
+            Ends {
+                to_handler,
+                from_handler,
+            },
+        )
     }
 
     /// What the request that opened this socket said about itself.
@@ -271,14 +284,18 @@ impl Sink<Message> for WebSocket {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<(), AxumError>> {
-        Pin::new(&mut self.outgoing).poll_flush(cx).map_err(AxumError::new)
+        Pin::new(&mut self.outgoing)
+            .poll_flush(cx)
+            .map_err(AxumError::new)
     }
 
     fn poll_close(
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<(), AxumError>> {
-        Pin::new(&mut self.outgoing).poll_close(cx).map_err(AxumError::new)
+        Pin::new(&mut self.outgoing)
+            .poll_close(cx)
+            .map_err(AxumError::new)
     }
 }
 

@@ -129,12 +129,10 @@ impl Ping {
             if new.status() != old.status() {
                 new = new.since(clock.wall().as_secs().max(old.stamp()));
             }
-            match self.0.compare_exchange_weak(
-                current,
-                new.0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self
+                .0
+                .compare_exchange_weak(current, new.0, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => return,
                 Err(seen) => current = seen,
             }

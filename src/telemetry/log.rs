@@ -8,7 +8,8 @@ use std::{io, str::FromStr};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::Directive, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::Directive, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 pub(crate) use rate::RateLimit;

@@ -15,7 +15,10 @@ pub(crate) fn quietly<R>(telemetry: impl FnOnce() -> R) -> Option<R> {
 pub(crate) fn drop_quietly(panic: Box<dyn std::any::Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         // A third is not waited for: leaking a few bytes is the lesser harm.
-        #[expect(clippy::disallowed_methods, reason = "its drop panics, and is no task's guard")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "its drop panics, and is no task's guard"
+        )]
         std::mem::forget(second);
     }
 }

@@ -14,11 +14,7 @@ use futures_util::{
 };
 use serde::Serialize;
 
-use super::{
-    Instrumented, Live, TaskHandle, TaskJoin, Tasks,
-    metadata::Draft,
-    outcome::settle,
-};
+use super::{Instrumented, Live, TaskHandle, TaskJoin, Tasks, metadata::Draft, outcome::settle};
 use crate::Error;
 
 /// A task that is to begin; made by [`Tasks::begin`].

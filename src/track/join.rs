@@ -62,7 +62,9 @@ impl TaskJoin {
     /// the next time it would be polled. A closure of `spawn_blocking` cannot
     /// be stopped: it runs on, and what comes of it is dropped.
     pub fn abort(&self) {
-        self.tracker.apply(self.task.id, Step::Cancel).unwrap_or_default();
+        self.tracker
+            .apply(self.task.id, Step::Cancel)
+            .unwrap_or_default();
     }
 }
 
@@ -72,7 +74,10 @@ impl Future for TaskJoin {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskEnd> {
         // The sender goes when the end has been announced; it never sends.
         drop(ready!(Pin::new(&mut self.ended).poll(cx)));
-        let ending = self.task.ending().expect("the end was written before it was announced");
+        let ending = self
+            .task
+            .ending()
+            .expect("the end was written before it was announced");
         Poll::Ready(TaskEnd {
             state: ending.state,
             result: ending.result.as_deref().map(|json| {

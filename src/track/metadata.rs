@@ -49,7 +49,10 @@ pub(super) struct Draft {
 impl Redaction {
     /// Redacts the values of keys that have one of `words` among theirs.
     pub(crate) fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
-        let phrases = words.into_iter().map(split).filter(|phrase| !phrase.is_empty());
+        let phrases = words
+            .into_iter()
+            .map(split)
+            .filter(|phrase| !phrase.is_empty());
         Self(phrases.collect())
     }
 
@@ -117,7 +120,9 @@ impl Draft {
     pub(super) fn put(&mut self, key: String, value: impl Serialize) {
         match serde_json::to_value(value) {
             Ok(value) => drop(self.fields.insert(key, value)),
-            Err(error) => self.fail(format!("metadata `{key}` cannot be written as JSON: {error}")),
+            Err(error) => self.fail(format!(
+                "metadata `{key}` cannot be written as JSON: {error}"
+            )),
         }
     }
 
@@ -173,7 +178,9 @@ const fn kind(value: &Value) -> &'static str {
 /// Checks a task's name.
 pub(super) fn check_name(name: String) -> Result<Box<str>, Error> {
     match name.len() {
-        0 => Err(Error::invalid("a task's name is empty; give it a short label, such as `data_processing`")),
+        0 => Err(Error::invalid(
+            "a task's name is empty; give it a short label, such as `data_processing`",
+        )),
         1..=MAX_NAME => Ok(name.into()),
         len => Err(Error::invalid(format!(
             "a task's name is {len} bytes; at most {MAX_NAME} are allowed, since it becomes a label (details belong into metadata)"
@@ -198,11 +205,25 @@ mod tests {
     #[test]
     fn values_of_secret_keys_are_redacted_at_any_depth() {
         for key in [
-            "password", "PASSWORD", "db_passwd", "access_token", "apiKey", "APIKey", "api-key",
-            "api.key", "api key", "x-apikey", "sshPrivateKey", "Set-Cookie", "token_count",
+            "password",
+            "PASSWORD",
+            "db_passwd",
+            "access_token",
+            "apiKey",
+            "APIKey",
+            "api-key",
+            "api.key",
+            "api key",
+            "x-apikey",
+            "sshPrivateKey",
+            "Set-Cookie",
+            "token_count",
         ] {
             check(json!({ key: "hunter2" }), json!({ key: REDACTED }));
-            check(json!({"a": [{ key: {"deep": 1} }]}), json!({"a": [{ key: REDACTED }]}));
+            check(
+                json!({"a": [{ key: {"deep": 1} }]}),
+                json!({"a": [{ key: REDACTED }]}),
+            );
         }
     }
 
@@ -236,7 +257,10 @@ mod tests {
             draft.put_all(value);
             draft.finish(&Redaction::default()).unwrap_err().to_string()
         };
-        assert_eq!(refused(json!([1])), "metadata is an array; it must be a JSON object");
+        assert_eq!(
+            refused(json!([1])),
+            "metadata is an array; it must be a JSON object"
+        );
         assert_eq!(
             refused(json!({"k": "x".repeat(MAX_METADATA)})),
             "metadata is 262152 bytes of JSON; at most 262144 are kept",

@@ -44,9 +44,15 @@ pub(super) fn succeed(value: impl Serialize) -> Step {
         Ok(text) if text.len() <= MAX_RESULT => (Some(text.into()), None),
         Ok(text) => (
             None,
-            Some(format!("the result is {} bytes of JSON; at most {MAX_RESULT} are kept", text.len())),
+            Some(format!(
+                "the result is {} bytes of JSON; at most {MAX_RESULT} are kept",
+                text.len()
+            )),
         ),
-        Err(error) => (None, Some(format!("the result cannot be written as JSON: {error}"))),
+        Err(error) => (
+            None,
+            Some(format!("the result cannot be written as JSON: {error}")),
+        ),
     };
     Step::Succeed {
         result,
@@ -83,14 +89,24 @@ mod tests {
         let Step::Fail(text) = fail("ä".repeat(3_000)) else {
             panic!("an error fails");
         };
-        assert!(text.len() <= MAX_ERROR && text.ends_with("ä…"), "{}", text.len());
+        assert!(
+            text.len() <= MAX_ERROR && text.ends_with("ä…"),
+            "{}",
+            text.len()
+        );
     }
 
     #[test]
     fn a_result_that_is_too_long_leaves_a_note() {
         let step = succeed("x".repeat(MAX_RESULT));
         let note = "the result is 65538 bytes of JSON; at most 65536 are kept".into();
-        assert_eq!(step, Step::Succeed { result: None, note: Some(note) });
+        assert_eq!(
+            step,
+            Step::Succeed {
+                result: None,
+                note: Some(note)
+            }
+        );
     }
 
     #[test]

@@ -14,14 +14,17 @@ pub(crate) fn chain_hook() {
     CHAINED.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
+            let place = info
+                .location()
+                .map(|at| format!(" at {}:{}", at.file(), at.line()));
             let text = format!(
                 "panicked{}: {}",
                 place.unwrap_or_default(),
                 message(info.payload())
             );
             // A panic of a thread that is being torn down is not noted.
-            LAST.try_with(|last| last.replace(Some(text))).unwrap_or_default();
+            LAST.try_with(|last| last.replace(Some(text)))
+                .unwrap_or_default();
             before(info);
         }));
     });

@@ -102,9 +102,12 @@ impl Tracker {
             StepError::Ended(state) => format!("it is {state} already"),
             StepError::Unknown => "there is no such task, or it has been forgotten".to_owned(),
         };
-        crate::telemetry::quietly(
-            || warn!(unsaid_warnings = unsaid, "task {id} was not completed: {why}"),
-        );
+        crate::telemetry::quietly(|| {
+            warn!(
+                unsaid_warnings = unsaid,
+                "task {id} was not completed: {why}"
+            )
+        });
     }
 
     /// Now, on the clock that task durations are measured with.

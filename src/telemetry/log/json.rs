@@ -69,7 +69,11 @@ where
         line.insert("level".into(), event.metadata().level().as_str().into());
         line.insert("message".into(), Value::Null); // In this place; filled below.
         line.insert("target".into(), event.metadata().target().into());
-        for span in ctx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in ctx
+            .event_scope(event)
+            .into_iter()
+            .flat_map(|scope| scope.from_root())
+        {
             if let Some(kept) = span.extensions().get::<SpanFields>() {
                 line.extend(kept.0.clone());
             }

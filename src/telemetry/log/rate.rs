@@ -22,7 +22,10 @@ impl RateLimit {
         let second = now.as_secs() + 1;
         let last = self.last.load(Relaxed);
         let first = second > last
-            && self.last.compare_exchange(last, second, Relaxed, Relaxed).is_ok();
+            && self
+                .last
+                .compare_exchange(last, second, Relaxed, Relaxed)
+                .is_ok();
         if first {
             return Some(self.unsaid.swap(0, Relaxed));
         }

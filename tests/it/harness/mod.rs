@@ -1,0 +1,25 @@
+//! What every test starts with: a server in this process or the real binary,
+//! on a free port, and a client that sends bytes and reads answers.
+
+mod client;
+mod process;
+mod server;
+
+pub(crate) use client::{Client, Response};
+pub(crate) use process::Process;
+pub(crate) use server::Server;
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything may take; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `holds`; panics, saying `what`, if it does not in time.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,134 @@
+//! The real binary.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Instant,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{Client, PATIENCE, Response};
+
+/// The path of the binary.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_taskpulse");
+
+/// `taskpulse`, listening on a free port of 127.0.0.1. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    lines: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Process {
+    /// Starts it with these arguments; its log is JSON lines.
+    pub(crate) fn spawn(arguments: &[&str]) -> Self {
+        Self::spawn_with(arguments, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn spawn_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(arguments)
+            .env("TASKPULSE_HOST", "127.0.0.1")
+            .env("TASKPULSE_PORT", "0")
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (found, address) = mpsc::channel();
+        let keep = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                let line: Value = serde_json::from_str(&line)
+                    .unwrap_or_else(|error| panic!("no JSON line ({error}): {line}"));
+                if line["message"] == "listening" {
+                    found
+                        .send(line["address"].as_str().unwrap().parse().unwrap())
+                        .unwrap_or_default();
+                }
+                keep.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            address: address
+                .recv_timeout(PATIENCE)
+                .expect("a line says where it listens"),
+            child,
+            lines,
+        }
+    }
+
+    /// The log so far, one object a line.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The messages of the log so far.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let messages = self
+            .log()
+            .into_iter()
+            .map(|line| line["message"].as_str().unwrap_or_default().to_owned());
+        messages.collect()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.client().request("GET", path, "", "")
+    }
+
+    /// `POST /invocations`.
+    pub(crate) fn invoke(&self, payload: &Value) -> Response {
+        self.client()
+            .request("POST", "/invocations", "", payload.to_string())
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a running process");
+        kill_process(pid, signal).expect("it can be signalled");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it did not end; its log: {:#?}",
+                self.messages()
+            );
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().expect("it is our child");
+    }
+}

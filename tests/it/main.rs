@@ -1,0 +1,11 @@
+//! The tests of the whole, in one binary: what users see, through the doors
+//! that users have. `harness` has one method per user action.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests block and measure on threads of their own"
+)]
+
+mod harness;
+mod smoke;
