@@ -269,7 +269,6 @@ impl App {
     ///
     /// If the app was put together wrongly: the cases in which `run` gives back
     /// [`Error::Usage`].
-    #[must_use]
     pub fn into_router(self) -> Router {
         if let Some(fault) = &self.fault {
             panic!("{fault}");

@@ -119,7 +119,7 @@ impl http_body::Body for FrontBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Pieces { hint, .. } => hint.clone(),
+            Kind::Pieces { hint, .. } => *hint,
             Kind::Ours(body) => body.size_hint(),
         }
     }

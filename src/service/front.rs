@@ -3,13 +3,14 @@
 use std::{io, net::TcpListener as StdListener, pin::pin, sync::Arc, thread, time::Duration};
 
 use axum::Router;
+use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::warn;
 
@@ -149,47 +150,37 @@ async fn run(
     probe: Option<Probe>,
     phase: watch::Receiver<Phase>,
 ) {
-    let mut connections = JoinSet::new();
-    let mut accepting = JoinSet::new();
+    let mut asking = JoinSet::new();
     if let Some(probe) = probe {
-        let crossing = &routes.crossing;
-        let tracker = Arc::clone(&crossing.service.tracker);
-        accepting.spawn(keep_asking(probe, tracker, crossing.runtime.clone()));
+        let Crossing {
+            service, runtime, ..
+        } = &routes.crossing;
+        let tracker = Arc::clone(&service.tracker);
+        asking.spawn(keep_asking(probe, tracker, runtime.clone()));
     }
-    let mut closing = pin!(Phase::closing(phase.clone()));
-    let (sender, mut streams) = tokio::sync::mpsc::channel(64);
-    for (listener, surface) in listeners {
-        accepting.spawn(accept(listener, surface, sender.clone()));
-    }
-    loop {
-        tokio::select! {
-            Some((stream, surface)) = streams.recv() => {
-                let routes = Routes { surface, ..routes.clone() };
-                connections.spawn(connection::serve(stream, routes, phase.clone()));
-            }
-            Some(_ended) = connections.join_next() => {}
-            () = closing.as_mut() => break,
-        }
-    }
-    accepting.shutdown().await;
-    let written = async { while connections.join_next().await.is_some() {} };
-    timeout(GOODBYE, written).await.unwrap_or_default();
+    let accepting = listeners.into_iter().map(|(listener, surface)| {
+        let routes = routes.clone();
+        accept(listener, Routes { surface, ..routes }, phase.clone())
+    });
+    join_all(accepting).await;
 }
 
-/// Accepts until it is dropped.
-async fn accept(
-    listener: TcpListener,
-    surface: Surface,
-    streams: tokio::sync::mpsc::Sender<(tokio::net::TcpStream, Surface)>,
-) {
+/// Accepts connections until the front closes, then waits a moment for what
+/// they still write.
+async fn accept(listener: TcpListener, routes: Routes, phase: watch::Receiver<Phase>) {
+    let mut connections = JoinSet::new();
+    let mut closing = pin!(Phase::closing(phase.clone()));
     let warned = RateLimit::default();
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            () = closing.as_mut() => break,
+            Some(_ended) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _peer)) => {
-                if streams.send((stream, surface)).await.is_err() {
-                    return;
-                }
+                connections.spawn(connection::serve(stream, routes.clone(), phase.clone()));
             }
             // The client left before we came.
             Err(error) if is_the_peers(&error) => {}
@@ -203,6 +194,9 @@ async fn accept(
             }
         }
     }
+    drop(listener);
+    let written = async { while connections.join_next().await.is_some() {} };
+    timeout(GOODBYE, written).await.unwrap_or_default();
 }
 
 fn is_the_peers(error: &io::Error) -> bool {

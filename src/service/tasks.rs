@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     TaskId, TaskState,
-    task::{Slice, View, Window},
+    task::{Slice, View, Window, file},
     track::Live,
 };
 
@@ -256,7 +256,7 @@ impl<'a> Wire<'a> {
             error: ending.and_then(|ending| ending.error.as_deref()),
             trace_id: None,
             span_id: None,
-            begun_at: format!("{}:{}", task.begun_at.file(), task.begun_at.line()),
+            begun_at: format!("{}:{}", file(task.begun_at), task.begun_at.line()),
             timeline: None,
         }
     }

@@ -15,6 +15,7 @@ mod id;
 #[cfg(all(test, taskpulse_loom))]
 mod loom;
 mod ping;
+mod place;
 #[cfg(all(test, not(taskpulse_loom)))]
 mod properties;
 mod record;
@@ -29,6 +30,7 @@ pub(crate) use event::{Change, Event};
 pub use id::{InvalidTaskId, TaskId};
 pub use ping::PingStatus;
 pub(crate) use ping::{Ping, Served};
+pub(crate) use place::file;
 pub(crate) use record::{Ending, NewTask, Origin, Task, View};
 pub(crate) use registry::{AtCapacity, Limits, Registry, Slice, StepError, Window};
 pub(crate) use state::Step;

@@ -9,8 +9,8 @@
 
 use tracing::{Span, error, field::Empty, info, info_span, warn};
 
-use super::{TaskSpan, quietly, span::inside};
-use crate::task::{Change, Ending, Event, Task, TaskState};
+use super::{TaskSpan, log::TASK, quietly, span::inside};
+use crate::task::{Change, Ending, Event, Task, TaskState, file};
 
 /// Announces an event. Never fails and never panics: each call into a
 /// subscriber is caught by itself, since a second panic while a first one
@@ -26,16 +26,14 @@ fn begun<P: AsRef<TaskSpan>>(task: &Task<P>) {
     let Some(span) = quietly(|| open(task)) else {
         return;
     };
-    quietly(
-        || info!(target: "taskpulse::task", parent: &span, "task {} {} begun", task.name, task.id),
-    );
+    quietly(|| info!(target: TASK, parent: &span, "task {} {} begun", task.name, task.id));
     task.payload.as_ref().open(span);
 }
 
 fn open<P>(task: &Task<P>) -> Span {
     let origin = task.origin.as_deref();
     info_span!(
-        target: "taskpulse::task",
+        target: TASK,
         parent: None,
         "task",
         otel.name = &*task.name,
@@ -45,7 +43,7 @@ fn open<P>(task: &Task<P>) -> Span {
         task.metadata = task.metadata(),
         session.id = origin.and_then(|origin| origin.session_id.as_deref()),
         taskpulse.request.id = origin.map(|origin| &*origin.request_id),
-        code.file.path = task.begun_at.file(),
+        code.file.path = &*file(task.begun_at),
         code.line.number = i64::from(task.begun_at.line()),
     )
 }
@@ -66,13 +64,13 @@ fn log_end<P>(task: &Task<P>, ending: &Ending) {
     match state {
         TaskState::Running => {}
         TaskState::Succeeded => {
-            info!(target: "taskpulse::task", duration_seconds, note = error, "task {name} {id} {state}");
+            info!(target: TASK, duration_seconds, note = error, "task {name} {id} {state}");
         }
         TaskState::Cancelled | TaskState::Interrupted => {
-            warn!(target: "taskpulse::task", duration_seconds, "task {name} {id} {state}");
+            warn!(target: TASK, duration_seconds, "task {name} {id} {state}");
         }
         TaskState::Failed | TaskState::TimedOut | TaskState::Lost => {
-            error!(target: "taskpulse::task", duration_seconds, error, "task {name} {id} {state}");
+            error!(target: TASK, duration_seconds, error, "task {name} {id} {state}");
         }
     }
 }

@@ -6,17 +6,23 @@ mod rate;
 
 use std::{io, str::FromStr};
 
+use tracing::Metadata;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::Directive, layer::SubscriberExt as _,
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
 pub(crate) use rate::RateLimit;
 
-/// The target of the line that names the address. Whoever starts the process
-/// reads it, so no `RUST_LOG` removes it.
+/// The target of the line that names the address, which whoever starts the
+/// process reads.
 pub(crate) const LISTENING: &str = "taskpulse::listening";
+
+/// The target of spans and lines about a task.
+pub(super) const TASK: &str = "taskpulse::task";
 
 /// Lines that wait for a slow reader of standard output; more are dropped.
 ///
@@ -50,6 +56,12 @@ impl FromStr for LogFormat {
     }
 }
 
+/// What no `RUST_LOG` removes: the address, and the spans of tasks, from which
+/// the lines that are printed take their ids.
+fn always(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == LISTENING || metadata.is_span() && metadata.target() == TASK
+}
+
 /// Starts printing to standard output what `RUST_LOG` lets through (`info` and
 /// above where it is not set). A subscriber that the program has set stays.
 pub(crate) fn start(format: LogFormat) -> LogGuard {
@@ -62,11 +74,9 @@ pub(crate) fn start(format: LogFormat) -> LogGuard {
         LogFormat::Pretty => tracing_subscriber::fmt::layer().with_writer(writer).boxed(),
         LogFormat::Json => json::JsonLayer::new(writer).boxed(),
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let always = Directive::from_str(&format!("{LISTENING}=info"));
-    let filter = filter.add_directive(always.expect("a target and a level are a directive"));
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let started = tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
+        .with(layer.with_filter(asked.or(filter_fn(always))))
         .try_init();
     LogGuard(started.is_ok().then_some(guard))
 }

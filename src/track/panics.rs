@@ -2,6 +2,8 @@
 
 use std::{any::Any, cell::RefCell, panic, sync::Once};
 
+use crate::task::file;
+
 thread_local! {
     /// The last panic of this thread: its message and its place.
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -16,7 +18,7 @@ pub(crate) fn chain_hook() {
         panic::set_hook(Box::new(move |info| {
             let place = info
                 .location()
-                .map(|at| format!(" at {}:{}", at.file(), at.line()));
+                .map(|at| format!(" at {}:{}", file(at), at.line()));
             let text = format!(
                 "panicked{}: {}",
                 place.unwrap_or_default(),
@@ -45,7 +47,7 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
 }
 
 fn noted() -> Option<String> {
-    LAST.try_with(RefCell::take).ok().flatten()
+    LAST.try_with(|last| last.borrow().clone()).ok().flatten()
 }
 
 fn message(payload: &(dyn Any + Send)) -> &str {
