@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, pending},
-    io::{IsTerminal as _, stdout},
+    io::{IsTerminal as _, Write as _, stdout},
     net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
     time::Duration,
@@ -73,20 +73,27 @@ impl App {
         let _log = log::start(format);
         chain_hook();
         let doors = Doors::open(settings, on_terminal && format == LogFormat::Pretty)?;
-        let runtime = Builder::new_multi_thread()
+        let work = Builder::new_multi_thread()
             .enable_all()
             .thread_name("taskpulse-work")
             .build()
             .map_err(Error::Start)?;
-        let ended = runtime.block_on(async {
+        // Signals and the time to drain are watched here: the drivers of the
+        // other runtime rest while user code blocks all of its workers.
+        let control = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::Start)?;
+        let ended = control.block_on(async {
             let signals = Arc::new(Mutex::new(Signals::listen().map_err(Error::Start)?));
             let again = Arc::clone(&signals);
             let first = async move { signals.lock().await.next().await };
             let second = async move { again.lock().await.next().await };
-            self.operate(doors, first, second).await
+            self.operate(doors, work.handle().clone(), first, second)
+                .await
         });
         // A worker that user code blocks must not keep the process.
-        runtime.shutdown_background();
+        work.shutdown_background();
         ended
     }
 
@@ -124,27 +131,29 @@ impl App {
             address,
             on_terminal: false,
         };
-        self.operate(doors, shutdown, pending()).await
+        self.operate(doors, Handle::current(), shutdown, pending())
+            .await
     }
 
     /// Serves until `shutdown`, then drains, unless `hurry` comes first.
     async fn operate(
         mut self,
         doors: Doors,
+        work: Handle,
         shutdown: impl Future<Output = ()>,
         hurry: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
-        let work = Handle::current();
-        self.tracker.runs_on(work.clone());
+        self.tracker.runs_on(&work);
         let service = Arc::new(Service::new(Arc::clone(&self.tracker), self.config));
         let router = user_router(self.routes, &service);
-        let front = Front::start(doors.listeners, &service, router, self.probe, work)?;
+        let front = Front::start(doors.listeners, &service, router, self.probe, work.clone())?;
         announce(doors.address, doors.on_terminal, self.greeting);
         for hook in self.on_start {
-            hook(Tasks::new(Arc::clone(&self.tracker), None));
+            let tasks = Tasks::new(Arc::clone(&self.tracker), None);
+            work.spawn(async move { hook(tasks) });
         }
         shutdown.await;
         end(front, &service, hurry).await
@@ -205,10 +214,8 @@ fn announce(address: SocketAddr, on_terminal: bool, greeting: Option<fn(SocketAd
         let greeting = greeting
             .map(|greeting| greeting(address))
             .unwrap_or_default();
-        #[expect(clippy::print_stdout, reason = "for the person at the terminal")]
-        {
-            println!("listening on http://{address}{greeting}");
-        }
+        // A terminal that has gone is no reason to end.
+        writeln!(stdout(), "listening on http://{address}{greeting}").unwrap_or_default();
     } else {
         quietly(|| info!(target: log::LISTENING, %address, "listening"));
     }

@@ -30,16 +30,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long its last good answer counts.
 const STALE: Duration = Duration::from_secs(10);
 
-/// Something that can be read as a ping status, or as none.
-///
-/// Texts are `Healthy` and `HealthyBusy`; whatever else is nonsense, and then
-/// the tasks decide, as they do after `None` and after an error.
+/// What a handler said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This status.
+    Status(PingStatus),
+    /// Nothing: the tasks decide.
+    Nothing,
+    /// What is no status: the tasks decide.
+    Nonsense(String),
+    /// Why it could not say: its last good answer counts for a while.
+    Failed(String),
+}
+
+/// Something that can be read as a ping status: the status, its name, an
+/// `Option` or a `Result` of these.
 pub trait IntoPing: Send + 'static {
-    /// The status; an error says why there is none.
-    ///
-    /// # Errors
-    ///
-    /// If the handler failed or gave back what is no status.
+    /// What it says.
     fn into_ping(self) -> Answer;
 }
 
@@ -55,52 +62,67 @@ pub trait PingHandler<Kind>: Send + Sync + 'static {
 /// A status that is being thought about.
 pub type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// A status, none, or why there is none.
-pub type Answer = Result<Option<PingStatus>, String>;
-
 /// A handler, its type forgotten.
 #[derive(Clone)]
 pub(crate) struct Probe(Arc<dyn Fn() -> Asked + Send + Sync>);
+
+/// The asking, from one tick to the next.
+struct Asking {
+    probe: Probe,
+    work: Handle,
+    /// A handler that has not answered yet.
+    thinking: Option<JoinHandle<Answer>>,
+}
 
 // === impl IntoPing ===
 
 impl IntoPing for PingStatus {
     fn into_ping(self) -> Answer {
-        Ok(Some(self))
+        Answer::Status(self)
     }
 }
 
 impl IntoPing for &'static str {
     fn into_ping(self) -> Answer {
-        read(self)
+        Answer::read(self)
     }
 }
 
 impl IntoPing for String {
     fn into_ping(self) -> Answer {
-        read(&self)
+        Answer::read(&self)
     }
 }
 
 impl<T: IntoPing> IntoPing for Option<T> {
     fn into_ping(self) -> Answer {
-        self.map_or(Ok(None), IntoPing::into_ping)
+        self.map_or(Answer::Nothing, IntoPing::into_ping)
     }
 }
 
 impl<T: IntoPing, E: Display + Send + 'static> IntoPing for Result<T, E> {
     fn into_ping(self) -> Answer {
-        self.map_err(|error| error.to_string())?.into_ping()
+        match self {
+            Ok(status) => status.into_ping(),
+            Err(error) => Answer::Failed(error.to_string()),
+        }
     }
 }
 
-fn read(text: &str) -> Answer {
-    text.parse().map(Some).map_err(|()| {
-        format!(
-            "`{}` is no status; there are Healthy and HealthyBusy",
-            text.escape_debug()
+// === impl Answer ===
+
+impl Answer {
+    fn read(text: &str) -> Self {
+        text.parse().map_or_else(
+            |()| {
+                Self::Nonsense(format!(
+                    "`{}` is no status; there are Healthy and HealthyBusy",
+                    text.escape_debug()
+                ))
+            },
+            Self::Status,
         )
-    })
+    }
 }
 
 // === impl PingHandler ===
@@ -148,56 +170,78 @@ impl fmt::Debug for Probe {
     }
 }
 
+// === impl Asking ===
+
+impl Asking {
+    /// One answer. A handler that still blocks is not asked a second time.
+    async fn answer(&mut self) -> Answer {
+        let probe = self.probe.clone();
+        let ask = || self.work.spawn(async move { (probe.0)().await });
+        let mut thinking = self
+            .thinking
+            .take()
+            .filter(|asked| !asked.is_finished())
+            .unwrap_or_else(ask);
+        match timeout(PATIENCE, &mut thinking).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) if error.is_panic() => Answer::Failed("it panicked".to_owned()),
+            Ok(Err(_)) | Err(_) => {
+                thinking.abort();
+                self.thinking = Some(thinking);
+                Answer::Failed(format!("no answer within {} s", PATIENCE.as_secs()))
+            }
+        }
+    }
+}
+
 /// Asks the handler again and again, for ever.
 ///
 /// It thinks on `work`; the waiting is done here, so that an answer that does
-/// not come is noticed even while every worker there is blocked. A handler that
-/// still blocks is not asked a second time.
+/// not come is noticed even while every worker there is blocked.
 pub(crate) async fn keep_asking(probe: Probe, tracker: Arc<Tracker>, work: Handle) {
-    let started = Instant::now();
+    let mut asking = Asking {
+        probe,
+        work,
+        thinking: None,
+    };
+    let registry = tracker.registry();
+    let says = |status| registry.ping.customise(&registry.clock, status);
     let warned = RateLimit::default();
     let mut good: Option<Instant> = None;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut thinking: Option<JoinHandle<Answer>> = None;
     loop {
         ticks.tick().await;
-        let probe = probe.clone();
-        let asked = thinking.get_or_insert_with(|| work.spawn(async move { (probe.0)().await }));
-        let answer = match timeout(PATIENCE, &mut *asked).await {
-            Err(_late) => {
-                asked.abort();
-                if asked.is_finished() {
-                    thinking = None;
-                }
-                Err(format!("no answer within {} s", PATIENCE.as_secs()))
+        let error = match asking.answer().await {
+            Answer::Status(status) => {
+                good = Some(Instant::now());
+                says(Some(status));
+                continue;
             }
-            Ok(answer) => {
-                thinking = None;
-                answer.unwrap_or_else(|_panic| Err("it panicked".to_owned()))
+            Answer::Nothing => {
+                says(None);
+                continue;
+            }
+            Answer::Nonsense(error) => {
+                says(None);
+                error
+            }
+            Answer::Failed(error) => {
+                if good.is_none_or(|at| at.elapsed() >= STALE) {
+                    says(None);
+                }
+                error
             }
         };
-        let ping = &tracker.registry().ping;
-        let clock = &tracker.registry().clock;
-        match answer {
-            Ok(status) => {
-                good = status.map(|_| Instant::now());
-                ping.customise(clock, status);
-            }
-            Err(error) => {
-                if good.is_none_or(|at| at.elapsed() >= STALE) {
-                    ping.customise(clock, None);
-                }
-                if let Some(unsaid) = warned.speak(started.elapsed() / 10) {
-                    quietly(|| {
-                        warn!(
-                            error,
-                            unsaid_warnings = unsaid,
-                            "the ping handler gave no status"
-                        )
-                    });
-                }
-            }
+        // Ten times rarer than the handler is asked.
+        if let Some(unsaid) = warned.speak(tracker.now() / 10) {
+            quietly(|| {
+                warn!(
+                    error,
+                    unsaid_warnings = unsaid,
+                    "the ping handler gave no status"
+                )
+            });
         }
     }
 }

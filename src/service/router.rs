@@ -191,6 +191,7 @@ async fn check_in(
     if service.tracker.is_draining() {
         return Refusal::draining().into_response();
     }
+    service.tracker.runs_here();
     let flight = service.take_off(request.uri().path());
     request.extensions_mut().insert(flight);
     next.run(request).await

@@ -134,8 +134,13 @@ impl Tracker {
     }
 
     /// Names the runtime of the user's code. The first call counts.
-    pub(crate) fn runs_on(&self, runtime: Handle) {
-        self.runtime.get_or_init(|| runtime);
+    pub(crate) fn runs_on(&self, runtime: &Handle) {
+        self.runtime.get_or_init(|| runtime.clone());
+    }
+
+    /// The same of the runtime that this is called in.
+    pub(crate) fn runs_here(&self) {
+        self.runtime.get_or_init(Handle::current);
     }
 
     /// Begins nothing new from now on.
