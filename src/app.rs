@@ -241,7 +241,6 @@ impl App {
     }
 
     /// See [`Tasks::complete_async_task`].
-    #[must_use = "false means that nothing was completed"]
     pub fn complete_async_task(&self, id: TaskId) -> bool {
         self.tasks().complete_async_task(id)
     }

@@ -212,6 +212,8 @@ impl Settings {
         let mut settings = Self::default();
         for setting in &SETTINGS {
             match env::var(setting.variable) {
+                // Compose files hand over variables that are not set as empty.
+                Ok(value) if value.is_empty() => {}
                 Ok(value) => setting.take(&mut settings, setting.variable, &value)?,
                 Err(env::VarError::NotPresent) => {}
                 Err(env::VarError::NotUnicode(_)) => {

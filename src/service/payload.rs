@@ -2,7 +2,8 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    response::{IntoResponse as _, Response},
 };
 use hyper::StatusCode;
 use serde::de::DeserializeOwned;
@@ -35,16 +36,21 @@ pub struct Payload<T>(pub T);
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Payload<T> {
-    type Rejection = axum::response::Response;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        use axum::response::IntoResponse as _;
-
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| refuse("Unreadable body", &error.body_text()).into_response())?;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|rejection| unreadable(&rejection).into_response())?;
         read(&body).map(Self).map_err(Refusal::into_response)
     }
+}
+
+/// Too large, or the client has left: only where the app is mounted into
+/// another one, whose server hands bodies over while they arrive.
+fn unreadable(rejection: &BytesRejection) -> Refusal {
+    let status = rejection.status();
+    let error = status.canonical_reason().unwrap_or("Bad Request");
+    Refusal::new(status, error).details(rejection.body_text())
 }
 
 /// Reads JSON as the contract does.

@@ -78,6 +78,11 @@ impl UserRoutes {
 /// The user's routes with all they may count on: their extractors, the
 /// contract's errors, no body limit but ours.
 pub(crate) fn user_router(routes: UserRoutes, service: &Arc<Service>) -> Router {
+    // The front has taken the body in, and counted it.
+    introduced(routes, service, DefaultBodyLimit::disable())
+}
+
+fn introduced(routes: UserRoutes, service: &Arc<Service>, body_limit: DefaultBodyLimit) -> Router {
     let mut router = routes.router;
     if !routes.has_entrypoint {
         router = router.route("/invocations", invocations(no_entrypoint));
@@ -88,7 +93,7 @@ pub(crate) fn user_router(routes: UserRoutes, service: &Arc<Service>) -> Router 
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::disable())
+        .layer(body_limit)
         .layer(from_fn_with_state(Arc::clone(service), introduce))
         .layer(Extension(Arc::clone(service)))
 }
@@ -128,10 +133,9 @@ pub(crate) fn mounted_router(
             "/ping/",
             any(|request: Request| async move { elsewhere("/ping", request.uri()) }),
         );
-    let limit = service.config.body_limit;
-    user_router(routes, service)
+    let body_limit = DefaultBodyLimit::max(service.config.body_limit);
+    introduced(routes, service, body_limit)
         .layer(from_fn_with_state(Arc::clone(service), check_in))
-        .layer(DefaultBodyLimit::max(limit))
         .merge(ours.method_not_allowed_fallback(method_not_allowed))
 }
 
