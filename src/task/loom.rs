@@ -1,1 +1,272 @@
+//! Every interleaving of the task core, on loom's primitives:
+//!
+//! ```text
+//! RUSTFLAGS="--cfg taskpulse_loom" cargo test --release --lib --no-default-features \
+//!     --target-dir target/loom loom
+//! ```
+//!
+//! The code under test is the same; `sync` swaps the atomics and the mutex.
+//! Loom lets one thread run at a time, so what the models note for themselves
+//! is kept in std's types, which add no interleavings of their own. The models
+//! are small enough to be tried whole: all of them take less than a second.
 
+use std::{
+    panic::Location,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use ::loom::{model, sync::atomic::AtomicBool, thread};
+
+use super::{
+    AtCapacity, Change, Clock, Event, Limits, ManualTime, NewTask, Ping, PingStatus, Registry,
+    Step, StepError, TaskId, TaskState,
+};
+
+/// A registry and what was announced of it.
+struct Arena {
+    registry: Registry<()>,
+    announced: Mutex<Vec<(u64, Option<TaskState>)>>,
+    announcing: AtomicBool,
+}
+
+#[test]
+fn loom_two_ends_race_each_other_and_the_begin() {
+    model(|| {
+        let arena = Arc::new(Arena::new(Limits::NO_LIMIT));
+        let begun = arena.registry.begin(new_task(), ()).unwrap();
+        let id = begun.task.id;
+        let ends = Arc::new(AtomicUsize::new(0));
+        let enders: Vec<_> = [Step::Cancel, Step::Interrupt]
+            .into_iter()
+            .map(|step| {
+                let (arena, ends) = (Arc::clone(&arena), Arc::clone(&ends));
+                thread::spawn(move || {
+                    if arena.end(id, step).is_ok() {
+                        ends.fetch_add(1, SeqCst);
+                    }
+                })
+            })
+            .collect();
+        arena.announce(begun);
+        for ender in enders {
+            ender.join().unwrap();
+        }
+        assert_eq!(ends.load(SeqCst), 1, "one of them ends it");
+        let ending = arena.registry.find(id).unwrap().ending.unwrap();
+        let announced = arena.announced.lock().unwrap();
+        assert_eq!(announced.len(), 2, "begun and ended, none lost");
+        assert_eq!(announced[0].1, None);
+        assert_eq!(announced[1], (ending.seq, Some(ending.state)));
+        assert!(announced[0].0 < announced[1].0, "{announced:?}");
+        arena.is_quiet();
+    });
+}
+
+#[test]
+fn loom_a_task_is_ended_as_soon_as_it_can_be_found() {
+    model(|| {
+        let arena = Arc::new(Arena::new(Limits::NO_LIMIT));
+        let other = Arc::clone(&arena);
+        let ender = thread::spawn(move || {
+            for view in other.registry.all_active() {
+                other.end(view.task.id, Step::Interrupt).unwrap();
+            }
+        });
+        let begun = arena.registry.begin(new_task(), ()).unwrap();
+        let id = begun.task.id;
+        arena.announce(begun);
+        ender.join().unwrap();
+        // The other one may have come too early to see it.
+        arena.end(id, Step::Cancel).unwrap_or_default();
+        let announced = arena.announced.lock().unwrap();
+        assert_eq!(announced.len(), 2);
+        assert_eq!(announced[0].1, None);
+        assert!(announced[0].0 < announced[1].0, "{announced:?}");
+        arena.is_quiet();
+    });
+}
+
+/// While either of two is inside, a reader that knows it sees `HealthyBusy`;
+/// the timestamp never goes back and belongs to the status: every change takes
+/// place in a second of its own.
+#[test]
+fn loom_two_come_and_go_past_a_reader() {
+    model(|| {
+        let time = Arc::new(ManualTime::default());
+        let clock = Clock::manual(&time);
+        let ping = Arc::new(Ping::new(&clock));
+        let visitors: Vec<_> = (0..2)
+            .map(|_| {
+                let (ping, time, clock) = (Arc::clone(&ping), Arc::clone(&time), clock.clone());
+                thread::spawn(move || {
+                    ping.enter(&clock);
+                    assert_eq!(ping.served().status, PingStatus::HealthyBusy);
+                    time.advance(Duration::from_secs(1));
+                    ping.leave(&clock);
+                })
+            })
+            .collect();
+        let first = ping.served();
+        let second = ping.served();
+        assert!(second.since >= first.since, "{first:?}, then {second:?}");
+        for visitor in visitors {
+            visitor.join().unwrap();
+        }
+        let last = ping.served();
+        assert_eq!(last.status, PingStatus::Healthy);
+        assert!((1..=2).contains(&last.since), "{last:?}");
+        assert!(last.since >= second.since);
+    });
+}
+
+/// Loom has the status change at seconds 1 (busy) and 2 (healthy); whatever a
+/// reader sees is one of the three pairs that there were.
+#[test]
+fn loom_a_reader_sees_whole_pairs() {
+    model(|| {
+        let time = Arc::new(ManualTime::default());
+        let clock = Clock::manual(&time);
+        let ping = Arc::new(Ping::new(&clock));
+        let reader = {
+            let ping = Arc::clone(&ping);
+            thread::spawn(move || {
+                for served in [ping.served(), ping.served()] {
+                    let busy = served.status == PingStatus::HealthyBusy;
+                    assert_eq!(busy, served.since == 1, "{served:?}");
+                }
+            })
+        };
+        time.advance(Duration::from_secs(1));
+        ping.enter(&clock);
+        time.advance(Duration::from_secs(1));
+        ping.leave(&clock);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_forcing_and_entering_at_once_lose_nothing() {
+    model(|| {
+        let time = Arc::new(ManualTime::default());
+        let clock = Clock::manual(&time);
+        let ping = Arc::new(Ping::new(&clock));
+        let other = (Arc::clone(&ping), clock.clone());
+        let forcing = thread::spawn(move || {
+            let (ping, clock) = other;
+            ping.force(&clock, Some(PingStatus::Healthy));
+            ping.customise(&clock, Some(PingStatus::HealthyBusy));
+        });
+        ping.enter(&clock);
+        ping.enter(&clock);
+        ping.leave(&clock);
+        forcing.join().unwrap();
+        assert_eq!(ping.served().status, PingStatus::Healthy, "forced");
+        ping.leave(&clock);
+        ping.force(&clock, None);
+        assert_eq!(ping.served().status, PingStatus::HealthyBusy, "custom");
+        ping.customise(&clock, None);
+        assert_eq!(ping.served().status, PingStatus::Healthy, "automatic");
+    });
+}
+
+#[test]
+fn loom_one_place_is_given_to_one_of_two() {
+    model(|| {
+        let arena = Arc::new(Arena::new(1));
+        let other = Arc::clone(&arena);
+        let contender = thread::spawn(move || other.registry.begin(new_task(), ()));
+        let ours = arena.registry.begin(new_task(), ());
+        let theirs = contender.join().unwrap();
+        let (begun, refused) = match (ours, theirs) {
+            (Ok(begun), Err(refused)) | (Err(refused), Ok(begun)) => (begun, refused),
+            both => panic!("one place for {both:?}"),
+        };
+        assert_eq!(refused, AtCapacity { max_active: 1 });
+        assert_eq!(arena.registry.active(), 1);
+        let id = begun.task.id;
+        arena.announce(begun);
+        arena.end(id, Step::Cancel).unwrap();
+        arena.is_quiet();
+        assert!(arena.registry.begin(new_task(), ()).is_ok(), "it is free");
+    });
+}
+
+#[test]
+fn loom_a_place_is_free_once_the_end_is_told() {
+    model(|| {
+        let arena = Arc::new(Arena::new(1));
+        let begun = arena.registry.begin(new_task(), ()).unwrap();
+        let id = begun.task.id;
+        arena.announce(begun);
+        let other = Arc::clone(&arena);
+        let ender = thread::spawn(move || other.end(id, Step::Cancel).unwrap());
+        let meanwhile = arena.registry.begin(new_task(), ()).is_ok();
+        ender.join().unwrap();
+        if !meanwhile {
+            assert!(arena.registry.begin(new_task(), ()).is_ok(), "it is free");
+        }
+        assert_eq!(arena.registry.active(), 1);
+        assert_eq!(
+            arena.registry.ping.served().status,
+            PingStatus::HealthyBusy,
+            "one of the two is active",
+        );
+    });
+}
+
+fn new_task() -> NewTask {
+    NewTask {
+        name: "raced for".into(),
+        metadata: Box::default(),
+        origin: None,
+        begun_at: Location::caller(),
+    }
+}
+
+// === impl Arena ===
+
+impl Arena {
+    fn new(max_active: usize) -> Self {
+        let limits = Limits {
+            history: 4,
+            max_active,
+        };
+        let clock = Clock::manual(&Arc::new(ManualTime::default()));
+        Self {
+            registry: Registry::new(limits, clock),
+            announced: Mutex::default(),
+            announcing: AtomicBool::new(false),
+        }
+    }
+
+    fn end(&self, id: TaskId, step: Step) -> Result<(), StepError> {
+        if let Some(event) = self.registry.step(id, step)? {
+            self.announce(event);
+        }
+        Ok(())
+    }
+
+    /// As the tracker does it. Two at once would be out of order.
+    fn announce(&self, event: Event<()>) {
+        let mut next = Some(event);
+        while let Some(event) = next {
+            assert!(!self.announcing.swap(true, SeqCst), "two announce at once");
+            let state = match &event.change {
+                Change::Begun => None,
+                Change::Ended(ending) => Some(ending.state),
+            };
+            self.announced.lock().unwrap().push((event.seq, state));
+            assert!(self.announcing.swap(false, SeqCst));
+            next = self.registry.announced(&event);
+        }
+    }
+
+    fn is_quiet(&self) {
+        assert_eq!(self.registry.active(), 0);
+        assert_eq!(self.registry.ping.served().status, PingStatus::Healthy);
+    }
+}
