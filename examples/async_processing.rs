@@ -6,38 +6,29 @@ use taskpulse::{App, Error, Payload, Tasks};
 use tracing::info;
 mod work;
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(expecting = "a JSON object such as {\"action\": \"process\"}")]
 pub struct Event {
-    #[serde(default = "Event::info")]
+    #[serde(default)]
     pub action: String,
-    #[serde(default = "Event::default_data")]
+    #[serde(default = "work::default_data")]
     data_id: String,
     #[serde(flatten)]
     pub work: work::Work,
 }
 
-impl Event {
-    fn info() -> String {
-        "info".to_owned()
-    }
-    fn default_data() -> String {
-        "default_data".to_owned()
-    }
-}
-
 pub async fn handler(tasks: Tasks, Payload(event): Payload<Event>) -> Result<Json<Value>, Error> {
     Ok(Json(match event.action.as_str() {
         "process" => {
-            let data_id = event.data_id.clone();
-            let task = tasks.begin("data_processing").metadata("data_id", &data_id);
-            let task = task.spawn(async move {
-                info!("Processing data: {data_id}");
+            let message = format!("Started processing {}", event.data_id);
+            let task = tasks.begin("data_processing");
+            let task = task.metadata("data_id", &event.data_id).spawn(async move {
+                info!("Processing data: {}", event.data_id);
                 event.work.run(30.0).await?; // Simulate processing work.
-                info!("Completed processing: {data_id}");
-                Ok::<_, String>(format!("Processed {data_id}"))
+                info!("Completed processing: {}", event.data_id);
+                Ok::<_, String>(format!("Processed {}", event.data_id))
             })?;
-            json!({ "message": format!("Started processing {}", event.data_id), "task_id": task.id(), "status": "processing" })
+            json!({ "message": message, "task_id": task.id(), "status": "processing" })
         }
         "cleanup" => {
             let task = tasks.begin("cleanup").spawn(async move {
@@ -52,11 +43,9 @@ pub async fn handler(tasks: Tasks, Payload(event): Payload<Event>) -> Result<Jso
             let (info, status) = (tasks.get_async_task_info(), tasks.get_current_ping_status());
             json!({ "ping_status": status, "active_tasks": info.active_count, "running_jobs": info.running_jobs })
         }
-        _ => json!({
-            "message": "Simple BedrockAgentCore Agent",
+        _ => json!({ "message": "Simple BedrockAgentCore Agent",
             "available_actions": ["process", "cleanup", "status"],
-            "usage": "Send {'action': 'process', 'data_id': 'my_data'}",
-        }),
+            "usage": "Send {'action': 'process', 'data_id': 'my_data'}" }),
     }))
 }
 

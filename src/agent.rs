@@ -6,8 +6,6 @@
 #[path = "../examples/async_processing.rs"]
 #[expect(
     dead_code,
-    missing_docs,
-    missing_debug_implementations,
     unreachable_pub,
     reason = "a program of its own, written as a user of the crate would"
 )]

@@ -36,6 +36,9 @@
 //! which a task's state changes), `service` (HTTP), `config`, `app`, `agent`
 //! (the documented example), `cli`. Each imports only from those before it.
 
+// Of the library alone: nobody calls what a program or an example declares.
+#![warn(missing_docs)]
+
 // The example agent is compiled as part of this crate, and says `taskpulse::`
 // as any user's code does.
 #[cfg(feature = "cli")]

@@ -1,4 +1,5 @@
-//! Work to track: how long it takes and how it ends, as the request asks.
+//! Work to track: what it is done to, how long it takes and how it ends, as the
+//! request asks.
 
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ impl Work {
             Outcome::Panicked => panic!("panicked, as the request asked for"),
         }
     }
+}
+
+/// What is processed unless the request names it.
+pub(crate) fn default_data() -> String {
+    "default_data".to_owned()
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
