@@ -36,8 +36,8 @@ fn count(task: TaskHandle, below: u64) {
 }
 
 fn is_prime(n: u64) -> bool {
-    let divisors = (2..).take_while(|divisor| divisor * divisor <= n);
-    divisors.into_iter().all(|divisor| n % divisor != 0)
+    let mut divisors = (2..).take_while(|divisor| divisor * divisor <= n);
+    divisors.all(|divisor| !n.is_multiple_of(divisor))
 }
 
 fn main() -> Result<(), Error> {

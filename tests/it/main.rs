@@ -7,5 +7,9 @@
     reason = "tests block and measure on threads of their own"
 )]
 
+mod architecture;
+mod clients;
+mod examples;
 mod harness;
+mod readme;
 mod smoke;

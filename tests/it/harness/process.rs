@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Client, PATIENCE, Response};
 
@@ -33,7 +34,12 @@ impl Process {
 
     /// The same with variables of its environment.
     pub(crate) fn spawn_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(BINARY)
+        Self::start(Path::new(BINARY), arguments, variables)
+    }
+
+    /// Starts another program that says where it listens as ours does.
+    pub(crate) fn start(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(program)
             .args(arguments)
             .env("TASKPULSE_HOST", "127.0.0.1")
             .env("TASKPULSE_PORT", "0")
@@ -43,15 +49,14 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("the binary starts");
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = mpsc::channel();
         let keep = Arc::clone(&lines);
         thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                let line: Value = serde_json::from_str(&line)
-                    .unwrap_or_else(|error| panic!("no JSON line ({error}): {line}"));
+                let line = as_json(&line);
                 if line["message"] == "listening" {
                     found
                         .send(line["address"].as_str().unwrap().parse().unwrap())
@@ -122,6 +127,15 @@ impl Process {
             );
             thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+}
+
+/// A line of the log. A program without a log says plainly where it listens.
+fn as_json(line: &str) -> Value {
+    match line.strip_prefix("listening on http://") {
+        Some(address) => json!({ "message": "listening", "address": address }),
+        None => serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("no JSON line ({error}): {line}")),
     }
 }
 
