@@ -357,6 +357,24 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_every_flag() {
+        let rows = SETTINGS.iter().map(|setting| {
+            let value = setting.value.map(|value| format!(" {value}"));
+            format!(
+                "| `--{}{}` | `{}` | {} | {} |",
+                setting.flag,
+                value.unwrap_or_default(),
+                setting.variable,
+                setting.default,
+                setting.help
+            )
+        });
+        let readme = include_str!("../README.md").lines();
+        let listed = readme.filter(|line| line.starts_with("| `--") && line.contains("TASKPULSE_"));
+        assert_eq!(listed.collect::<Vec<_>>(), rows.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn sizes_are_read_as_they_are_written() {
         let read = |text| {
             let setting = SETTINGS

@@ -68,3 +68,8 @@ pub use task::{InvalidTaskId, PingStatus, TaskId, TaskState, UnknownState};
 pub use track::{
     AsyncTaskInfo, Instrumented, RunningJob, TaskBuilder, TaskEnd, TaskHandle, TaskJoin, Tasks,
 };
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

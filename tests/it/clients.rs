@@ -50,7 +50,7 @@ fn run(command: &mut Command) -> String {
 }
 
 /// Whether a client can be run. Says how to get it where it cannot.
-fn is_here(probe: &mut Command, how_to_get: &str) -> bool {
+pub(crate) fn is_here(probe: &mut Command, how_to_get: &str) -> bool {
     let here = probe.output().is_ok_and(|output| output.status.success());
     let required = env::var("TASKPULSE_REQUIRE_PEERS").is_ok_and(|value| value == "1");
     let missing = format!("{probe:?} does not run; get it with: {how_to_get}");

@@ -2,7 +2,7 @@
 //! on a free port, and a client that sends bytes and reads answers.
 
 mod client;
-mod process;
+pub(crate) mod process;
 mod server;
 
 pub(crate) use client::{Client, Response};
