@@ -18,7 +18,7 @@ use tracing::warn;
 use crate::{
     PingStatus,
     telemetry::{RateLimit, quietly},
-    track::Tracker,
+    track::{Tracker, asking},
 };
 
 /// How often the handler is asked.
@@ -176,7 +176,7 @@ impl Asking {
     /// One answer. A handler that still blocks is not asked a second time.
     async fn answer(&mut self) -> Answer {
         let probe = self.probe.clone();
-        let ask = || self.work.spawn(async move { (probe.0)().await });
+        let ask = || self.work.spawn(asking(async move { (probe.0)().await }));
         let mut thinking = self
             .thinking
             .take()

@@ -4,6 +4,7 @@
 //! Nothing else calls [`Registry::begin`] or [`Registry::step`], and nothing
 //! else calls [`emit`](crate::telemetry::emit).
 
+mod asking;
 mod builder;
 mod handle;
 mod info;
@@ -16,6 +17,7 @@ mod tasks;
 mod tracker;
 mod wire;
 
+pub(crate) use asking::asking;
 pub use builder::TaskBuilder;
 pub use handle::TaskHandle;
 pub use info::{AsyncTaskInfo, RunningJob};

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     AsyncTaskInfo, Instrumented, Live, TaskBuilder, Tracker,
+    asking::is_asked,
     metadata::{Draft, check_name},
     outcome::succeed,
 };
@@ -116,9 +117,17 @@ impl Tasks {
     }
 
     /// What `/ping` answers now: the SDK's call of this name.
+    ///
+    /// In a handler of [`App::ping`](crate::App::ping) it says what `/ping`
+    /// would answer without that handler, so that the handler may hand that on
+    /// where it has nothing to add.
     #[must_use]
     pub fn get_current_ping_status(&self) -> PingStatus {
-        self.tracker.registry().ping.served().status
+        let ping = &self.tracker.registry().ping;
+        if is_asked() {
+            return ping.without_custom();
+        }
+        ping.served().status
     }
 
     /// Makes `/ping` answer `status`, whatever the tasks and a custom handler
