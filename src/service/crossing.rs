@@ -32,7 +32,7 @@ use super::{
     budget::Share,
     errors::Refusal,
     in_flight::Flight,
-    upload::{self, NoBody},
+    upload,
 };
 use crate::{
     telemetry::{drop_quietly, quietly},
@@ -98,12 +98,11 @@ impl Crossing {
                         share,
                     });
                 }
-                Err(NoBody::Refused(refusal)) => {
+                Err(refusal) => {
                     // Nobody listens any more where the client has left.
                     answer.send(refusal.on_front()).unwrap_or_default();
                     upload::see_off(incoming).await;
                 }
-                Err(NoBody::Gone) => {}
             }
         };
         // A task of its own: the connection of a client that hangs up right

@@ -34,46 +34,38 @@ pub(super) struct Upload {
     open: BytesMut,
 }
 
-/// Why there is no body.
-#[derive(Debug)]
-pub(super) enum NoBody {
-    /// Answer this, then let what still comes go by with [`see_off`].
-    Refused(Refusal),
-    /// The client has left.
-    Gone,
-}
-
-/// Reads `incoming` to its end.
+/// Reads `incoming` to its end. After an error, answer it and let what still
+/// comes go by with [`see_off`].
 pub(super) async fn receive(
     incoming: &mut Incoming,
     limit: usize,
     share: &mut Share,
-) -> Result<Upload, NoBody> {
+) -> Result<Upload, Refusal> {
     let announced = incoming.size_hint().lower();
     if announced > limit as u64 {
-        return Err(NoBody::Refused(too_large(limit)));
+        return Err(too_large(limit));
     }
     let mut upload = Upload::default();
     loop {
         let frame = match timeout(SILENCE, incoming.frame()).await {
-            Err(_) => return Err(NoBody::Refused(silent())),
+            Err(_) => return Err(silent()),
             Ok(None) => break,
-            Ok(Some(Err(_))) => return Err(NoBody::Gone),
+            Ok(Some(Err(_))) => return Err(broken_off()),
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else {
             continue; // Trailers say nothing that we read.
         };
         if share.bytes() + data.len() > limit {
-            return Err(NoBody::Refused(too_large(limit)));
+            return Err(too_large(limit));
         }
         if !share.take(data.len()) {
-            return Err(NoBody::Refused(no_memory()));
+            return Err(no_memory());
         }
         upload.push(data);
     }
     if (share.bytes() as u64) < announced {
-        return Err(NoBody::Gone);
+        return Err(broken_off());
     }
     Ok(upload)
 }
@@ -97,6 +89,13 @@ fn silent() -> Refusal {
             "no byte of the body for {} s",
             SILENCE.as_secs()
         ))
+        .closing()
+}
+
+/// Read by a client that has hung up in its own direction only.
+fn broken_off() -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "Bad Request")
+        .details("the body ends before its end, or is not in the form that the headers say")
         .closing()
 }
 
