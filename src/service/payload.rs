@@ -56,6 +56,11 @@ fn unreadable(rejection: &BytesRejection) -> Refusal {
 /// Reads JSON as the contract does.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    // No JSON in UTF-8 has a NUL here; in UTF-16 and UTF-32 one of the two is.
+    if text.iter().take(2).any(|byte| *byte == 0) {
+        let details = "the body is UTF-16 or UTF-32, not UTF-8";
+        return Err(refuse("Invalid encoding", details));
+    }
     let text = std::str::from_utf8(text).map_err(|error| {
         let at = error.valid_up_to();
         refuse(
