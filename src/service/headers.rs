@@ -120,11 +120,18 @@ const PLATFORM_PREFIX: &str = "x-amzn-";
 const CUSTOM_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
 const IDENTITY_TOKEN: &str = "x-amz-bedrock-agentcore-identity-wat";
 
+/// Headers whose values `Debug` must not print.
+const CREDENTIALS: [&str; 3] = ["authorization", "workloadaccesstoken", IDENTITY_TOKEN];
+
 /// The headers that may be passed on, empty values too.
 pub(super) fn forwardable(headers: &HeaderMap<HeaderValue>) -> HeaderMap {
     let kept = headers.iter().filter(|(name, _)| is_forwardable(name));
-    kept.map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    kept.map(|(name, value)| {
+        let mut value = value.clone();
+        value.set_sensitive(CREDENTIALS.contains(&name.as_str()));
+        (name.clone(), value)
+    })
+    .collect()
 }
 
 fn is_forwardable(name: &HeaderName) -> bool {
