@@ -64,6 +64,10 @@ impl App {
         if Handle::try_current().is_ok() {
             return Err(Error::InsideRuntime);
         }
+        // Before anything is opened: a taken port must not hide the mistake.
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         self.configure(settings);
         let on_terminal = stdout().is_terminal();
         let format = settings.log_format.unwrap_or(match on_terminal {
