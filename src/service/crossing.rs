@@ -137,19 +137,17 @@ async fn over_there(router: Router, passage: Passage) {
     let response = match handled {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
-        Err(panic) => {
-            let text = panic_text(&*panic);
-            drop_quietly(panic);
-            quietly(|| error!(error = text, "a handler panicked"));
-            answer
-                .send(Refusal::panicked().on_front())
-                .unwrap_or_default();
-            return;
-        }
+        Err(panic) => return panicked(panic, answer),
     };
     let (mut parts, mut body) = response.into_parts();
     release(&mut parts);
-    match body.frame().now_or_never() {
+    let first = match catch_unwind(AssertUnwindSafe(|| body.frame().now_or_never())) {
+        Ok(first) => first,
+        Err(panic) => {
+            return panicked(panic, answer);
+        }
+    };
+    match first {
         None => pump(parts, body, None, answer).await,
         Some(None) => deliver(answer, parts, FrontBody::whole(Bytes::new())),
         Some(Some(Ok(frame))) if body.is_end_stream() && frame.is_data() => {
@@ -161,6 +159,16 @@ async fn over_there(router: Router, passage: Passage) {
         Some(Some(first)) => pump(parts, body, Some(first), answer).await,
     }
     drop(flight);
+}
+
+/// Answers for user code that panicked before anything was answered.
+fn panicked(panic: Box<dyn std::any::Any + Send>, answer: Answer) {
+    let text = panic_text(&*panic);
+    drop_quietly(panic);
+    quietly(|| error!(error = text, "a handler panicked"));
+    answer
+        .send(Refusal::panicked().on_front())
+        .unwrap_or_default();
 }
 
 /// Sends the head, then the body piece by piece, until its end or until the

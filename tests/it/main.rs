@@ -9,6 +9,7 @@
 
 mod architecture;
 mod clients;
+mod disconnect;
 mod examples;
 mod harness;
 mod readme;
