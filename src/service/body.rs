@@ -68,8 +68,12 @@ impl FrontBody {
         Self::of(Kind::Ours(body))
     }
 
-    /// Lets the connection know when this body has been written or dropped.
+    /// Lets the connection know what it writes, and when that has been written
+    /// or dropped.
     pub(super) fn telling(mut self, activity: Arc<Activity>) -> Self {
+        if matches!(self.kind, Kind::Pieces { .. }) {
+            activity.streams();
+        }
         self.activity = Some(activity);
         self
     }

@@ -1,20 +1,22 @@
 //! One connection: its bytes, its time limits, its end.
 
 use std::{
+    future::{Future as _, poll_fn},
     io,
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
     sync::watch,
     time::{Instant, sleep_until},
@@ -34,12 +36,18 @@ const IDLE: Duration = Duration::from_secs(75);
 /// Bytes of a request line and its headers at most; more is a 431 (or 414).
 const MOST_HEADERS: usize = 64 * 1_024;
 
+/// Between two looks at whether the client of a stream is still there, where
+/// nothing tells us: its bytes that nobody reads hide its FIN.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// What the connection waits for, and since when.
 #[derive(Debug)]
 pub(super) struct Activity {
     started: Instant,
     /// Milliseconds since the start, and in the lowest two bits the phase.
     word: AtomicU64,
+    /// Whether to look soon if the client is still there.
+    looks_soon: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +58,8 @@ enum Waiting {
     Answer,
     /// For the next request's first byte.
     Request,
+    /// For the end of a stream, which is our answer.
+    Stream,
 }
 
 /// A socket that notes when a request begins to arrive.
@@ -75,28 +85,34 @@ pub(super) async fn serve(stream: TcpStream, routes: Routes, phase: watch::Recei
         .serve_connection(io, routes.of(&activity))
         .with_upgrades();
     let mut connection = pin!(connection);
-    let mut deadline = pin!(sleep_until(activity.deadline()));
+    let mut deadline = pin!(sleep_until(Instant::now() + HEADERS));
     let mut told = pin!(Phase::closing(phase));
     let mut closing = false;
-    loop {
-        tokio::select! {
-            biased;
-            // An error is the client's doing: it left, or wrote nonsense that
-            // hyper has answered.
-            _ended = connection.as_mut() => return,
-            () = deadline.as_mut() => {
-                let next = activity.deadline();
-                if next <= Instant::now() {
-                    return;
-                }
-                deadline.as_mut().reset(next);
-            }
-            () = told.as_mut(), if !closing => {
-                closing = true;
-                connection.as_mut().graceful_shutdown();
-            }
+    poll_fn(|cx| {
+        if !closing && told.as_mut().poll(cx).is_ready() {
+            closing = true;
+            connection.as_mut().graceful_shutdown();
         }
-    }
+        // An error is the client's doing: it left, or wrote nonsense that
+        // hyper has answered.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // What it waits for may have changed just now, to something shorter.
+        if let Some(due) = activity.deadline().filter(|due| *due < deadline.deadline()) {
+            deadline.as_mut().reset(due);
+        }
+        while deadline.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let due = activity.deadline().unwrap_or(now + HEADERS);
+            if due <= now {
+                return Poll::Ready(());
+            }
+            deadline.as_mut().reset(due);
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 // === impl Activity ===
@@ -106,12 +122,18 @@ impl Activity {
         Self {
             started: Instant::now(),
             word: AtomicU64::new(Waiting::Headers as u64),
+            looks_soon: AtomicBool::new(false),
         }
     }
 
     /// A request has arrived whole but for its body.
     pub(super) fn arrived(&self) {
         self.set(Waiting::Answer);
+    }
+
+    /// Its answer is a stream, which may be silent for as long as it likes.
+    pub(super) fn streams(&self) {
+        self.set(Waiting::Stream);
     }
 
     /// Its answer has been written, or has gone with the connection.
@@ -127,13 +149,18 @@ impl Activity {
     }
 
     /// When the connection must be looked at again; past where its time is up.
-    fn deadline(&self) -> Instant {
+    /// None where nothing has a limit.
+    fn deadline(&self) -> Option<Instant> {
         let (waiting, since) = self.waiting();
         match waiting {
-            Waiting::Headers => since + HEADERS,
-            Waiting::Request => since + IDLE,
+            Waiting::Headers => Some(since + HEADERS),
+            Waiting::Request => Some(since + IDLE),
             // An answer takes as long as it takes.
-            Waiting::Answer => Instant::now() + HEADERS,
+            Waiting::Answer => None,
+            Waiting::Stream => self
+                .looks_soon
+                .swap(false, Relaxed)
+                .then(|| Instant::now() + LOOK),
         }
     }
 
@@ -142,7 +169,8 @@ impl Activity {
         let waiting = match word & 0b11 {
             0 => Waiting::Headers,
             1 => Waiting::Answer,
-            _ => Waiting::Request,
+            2 => Waiting::Request,
+            _ => Waiting::Stream,
         };
         (waiting, self.started + Duration::from_millis(word >> 2))
     }
@@ -154,6 +182,25 @@ impl Activity {
 }
 
 // === impl Watched ===
+
+impl Watched {
+    /// Whether the client has left. hyper reads nothing while it has bytes of a
+    /// next request, and would not learn of it before the stream's next item.
+    fn is_left(&self, cx: &mut Context<'_>) -> bool {
+        match self.stream.poll_read_ready(cx) {
+            // We are woken when something comes, a FIN as well.
+            Poll::Pending => false,
+            Poll::Ready(Err(_)) => true,
+            Poll::Ready(Ok(())) => {
+                let ready = self.stream.ready(Interest::READABLE).now_or_never();
+                let left =
+                    ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()));
+                self.activity.looks_soon.store(!left, Relaxed);
+                left
+            }
+        }
+    }
+}
 
 impl AsyncRead for Watched {
     fn poll_read(
@@ -191,7 +238,11 @@ impl AsyncWrite for Watched {
         self.stream.is_write_vectored()
     }
 
+    /// Called whenever hyper is polled.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.waiting().0 == Waiting::Stream && self.is_left(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -199,3 +250,7 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the server's side of a test")]
+mod tests;

@@ -204,6 +204,25 @@ fn a_source_is_dropped_where_it_ran_once_its_client_has_left() {
 }
 
 #[test]
+fn a_client_that_has_sent_more_is_seen_to_leave() {
+    let (server, dropped) = sources();
+    // Little enough for the server to read it, and more than it reads at once.
+    for more in [2, 40_000] {
+        for leaving in BOTH {
+            let path = "/body/parked";
+            let mut client = listener(&server, path);
+            client.send("\r\n".repeat(more / 2));
+            let left = leaving.leave(client);
+            let name = dropped
+                .recv_timeout(SOON)
+                .unwrap_or_else(|_| panic!("{more} {leaving:?}: the source is still there"));
+            assert_eq!(name, WORK, "{more} {leaving:?}");
+            drop(left);
+        }
+    }
+}
+
+#[test]
 fn streams_that_were_left_leave_nothing() {
     const STREAMS: usize = 10_000;
     const AT_A_TIME: usize = 250;
