@@ -17,6 +17,7 @@ use http_body_util::BodyExt as _;
 use hyper::{
     Request, Response,
     body::Incoming,
+    header::EXPECT,
     http::{Extensions, response::Parts},
 };
 use tokio::{
@@ -84,10 +85,13 @@ impl Crossing {
             return answered;
         }
         let crossing = self.clone();
+        let limit = crossing.service.config.body_limit;
+        let announced = incoming.size_hint().lower();
+        // Reading from such a client would tell it to go on.
+        let asks_first = parts.headers.contains_key(EXPECT) && announced > limit as u64;
         let receive = async move {
             let mut share = share;
             let mut incoming = incoming;
-            let limit = crossing.service.config.body_limit;
             match upload::receive(&mut incoming, limit, &mut share).await {
                 Ok(upload) => {
                     let request = Request::from_parts(parts, upload.into_body());
@@ -101,7 +105,9 @@ impl Crossing {
                 Err(refusal) => {
                     // Nobody listens any more where the client has left.
                     answer.send(refusal.on_front()).unwrap_or_default();
-                    upload::see_off(incoming).await;
+                    if !asks_first {
+                        upload::see_off(incoming).await;
+                    }
                 }
             }
         };

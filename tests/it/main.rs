@@ -12,5 +12,7 @@ mod clients;
 mod disconnect;
 mod examples;
 mod harness;
+mod limits;
 mod readme;
+mod shutdown;
 mod smoke;
