@@ -139,7 +139,8 @@ impl App {
             .await
     }
 
-    /// Serves until `shutdown`, then drains, unless `hurry` comes first.
+    /// Serves until `shutdown`, then drains, unless `hurry` comes first. User
+    /// code runs on `work`.
     async fn operate(
         mut self,
         doors: Doors,
@@ -167,7 +168,7 @@ impl App {
 /// Drains, interrupts what remains, and closes the front.
 async fn end(
     front: Front,
-    service: &Service,
+    service: &Arc<Service>,
     hurry: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let limit = service.config.drain;
@@ -180,8 +181,10 @@ async fn end(
             "shutting down: nothing new is begun, what runs may end",
         );
     });
+    // By the front's clock: this runtime's may stand still, its workers blocked.
+    let drained = front.spawn(drained(Arc::clone(service), limit));
     let cut_short = tokio::select! {
-        () = drained(service, limit) => false,
+        _drained = drained => false,
         () = hurry => true,
     };
     service.go_away();
@@ -203,7 +206,7 @@ async fn end(
 }
 
 /// Ready when neither a request nor a task is at work, or the time is up.
-async fn drained(service: &Service, limit: Duration) {
+async fn drained(service: Arc<Service>, limit: Duration) {
     let quiet = async {
         while service.is_working() {
             sleep(LOOK).await;

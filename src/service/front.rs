@@ -1,6 +1,9 @@
 //! The thread that owns the listeners and answers `/ping`.
 
-use std::{io, net::TcpListener as StdListener, pin::pin, sync::Arc, thread, time::Duration};
+use std::{
+    future::Future, io, net::TcpListener as StdListener, pin::pin, sync::Arc, thread,
+    time::Duration,
+};
 
 use axum::Router;
 use futures_util::future::join_all;
@@ -9,7 +12,7 @@ use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
     sync::watch,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
 };
 use tracing::warn;
@@ -56,6 +59,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Front {
     phase: watch::Sender<Phase>,
+    runtime: Handle,
     thread: thread::JoinHandle<()>,
 }
 
@@ -110,6 +114,7 @@ impl Front {
             .map(|(listener, surface)| Ok((adopt(&runtime, listener)?, surface)))
             .collect::<io::Result<Vec<_>>>()
             .map_err(Error::Start)?;
+        let handle = runtime.handle().clone();
         let thread = thread::Builder::new()
             .name("taskpulse-front".to_owned())
             .spawn(move || {
@@ -118,7 +123,16 @@ impl Front {
                 runtime.shutdown_background();
             })
             .map_err(Error::Start)?;
-        Ok(Self { phase, thread })
+        Ok(Self {
+            phase,
+            runtime: handle,
+            thread,
+        })
+    }
+
+    /// Runs something of ours where no user code can hold it up.
+    pub(crate) fn spawn(&self, ours: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.runtime.spawn(ours)
     }
 
     /// Stops accepting, lets connections write what they are writing, and ends

@@ -181,7 +181,9 @@ fn a_page_is_full_though_its_tasks_are_far_apart() {
         before: None,
         limit: 14,
     };
-    let page = pair.registry.page(window, |view| &*view.task.name == "rare");
+    let page = pair
+        .registry
+        .page(window, |view| &*view.task.name == "rare");
     let found: Vec<_> = page.iter().map(|view| view.task.id).collect();
     assert_eq!(found, rare[..14]);
 }
@@ -342,9 +344,9 @@ impl Pair {
             before,
             limit: ask.limit,
         };
-        let page = self.registry.page(window, |view| {
-            ask.only.wants(&view.task.name, view.state())
-        });
+        let page = self
+            .registry
+            .page(window, |view| ask.only.wants(&view.task.name, view.state()));
         let found: Vec<_> = page.iter().map(|view| view.task.id).collect();
         assert_eq!(found, self.model.page(ask, before));
     }

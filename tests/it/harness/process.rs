@@ -1,7 +1,7 @@
 //! The real binary.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -39,15 +39,13 @@ impl Process {
 
     /// Starts another program that says where it listens as ours does.
     pub(crate) fn start(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env("TASKPULSE_HOST", "127.0.0.1")
-            .env("TASKPULSE_PORT", "0")
-            .env("RUST_BACKTRACE", "0")
-            .env_remove("RUST_LOG")
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+        Self::read(command(program, arguments, variables), |_| true)
+    }
+
+    /// Starts a program; the lines of its log are those that `is_ours`.
+    fn read(mut command: Command, is_ours: fn(&str) -> bool) -> Self {
+        let program = command.get_program().to_owned();
+        let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
         let output = BufReader::new(child.stdout.take().expect("piped"));
@@ -55,7 +53,8 @@ impl Process {
         let (found, address) = mpsc::channel();
         let keep = Arc::clone(&lines);
         thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
+            let lines = output.lines().map_while(Result::ok);
+            for line in lines.filter(|line| is_ours(line)) {
                 let line = as_json(&line);
                 if line["message"] == "listening" {
                     found
@@ -128,6 +127,34 @@ impl Process {
             thread::sleep(std::time::Duration::from_millis(5));
         }
     }
+
+    /// Starts it, reads its log as far as the address, and then no more. The
+    /// log that is kept is empty.
+    pub(crate) fn spawn_unread(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = command(Path::new(BINARY), arguments, variables)
+            .spawn()
+            .expect("the binary starts");
+        let output = child.stdout.as_mut().expect("piped");
+        // Byte by byte: nothing beyond that line leaves the pipe.
+        let line = output.bytes().map_while(Result::ok);
+        let line: Vec<u8> = line.take_while(|byte| *byte != b'\n').collect();
+        let line: Value = serde_json::from_slice(&line).expect("a line of JSON");
+        Self {
+            address: line["address"].as_str().unwrap().parse().unwrap(),
+            child,
+            lines: Arc::default(),
+        }
+    }
+
+    /// Runs one test of this test binary as a program of its own, which finds
+    /// these variables.
+    pub(crate) fn spawn_test(name: &str, variables: &[(&str, &str)]) -> Self {
+        let this = std::env::current_exe().expect("a path");
+        let arguments = ["--exact", "--nocapture", name];
+        let command = command(&this, &arguments, variables);
+        // The test runner prints lines of its own.
+        Self::read(command, |line| line.starts_with('{'))
+    }
 }
 
 /// A line of the log. A program without a log says plainly where it listens.
@@ -137,6 +164,21 @@ fn as_json(line: &str) -> Value {
         None => serde_json::from_str(line)
             .unwrap_or_else(|error| panic!("no JSON line ({error}): {line}")),
     }
+}
+
+/// A program whose log comes through a pipe, on a free port.
+fn command(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env("TASKPULSE_HOST", "127.0.0.1")
+        .env("TASKPULSE_PORT", "0")
+        .env("RUST_BACKTRACE", "0")
+        .env_remove("RUST_LOG")
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
 }
 
 impl Drop for Process {
