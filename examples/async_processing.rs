@@ -9,7 +9,7 @@ mod work;
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "a JSON object such as {\"action\": \"process\"}")]
 pub struct Event {
-    #[serde(default)]
+    #[serde(default = "work::info")]
     pub action: String,
     #[serde(default = "work::default_data")]
     data_id: String,

@@ -38,6 +38,11 @@ impl Work {
     }
 }
 
+/// The action of a request that names none.
+pub(super) fn info() -> String {
+    "info".to_owned()
+}
+
 /// What is processed unless the request names it.
 pub(crate) fn default_data() -> String {
     "default_data".to_owned()
