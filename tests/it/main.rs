@@ -16,3 +16,5 @@ mod limits;
 mod readme;
 mod shutdown;
 mod smoke;
+mod tasks_api;
+mod tracking;
