@@ -13,6 +13,7 @@ mod disconnect;
 mod examples;
 mod harness;
 mod limits;
+mod promises;
 mod readme;
 mod shutdown;
 mod smoke;
