@@ -69,7 +69,8 @@ pub use track::{
     AsyncTaskInfo, Instrumented, RunningJob, TaskBuilder, TaskEnd, TaskHandle, TaskJoin, Tasks,
 };
 
-/// The README's program compiles.
+/// The programs on these pages compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/python.md")]
+struct Pages;

@@ -175,6 +175,36 @@ fn what_the_architecture_names_exists() {
 }
 
 #[test]
+fn what_the_pages_name_exists() {
+    let pages = ["README.md", "docs/python.md", "CHANGELOG.md"];
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect(path);
+    let config = read("src/config.rs");
+    let sources: String = files().into_iter().map(|file| file.code).collect();
+    let mut named = 0;
+    for page in pages {
+        let text = read(page);
+        for span in spans(&text) {
+            let types = ["App::", "Tasks::", "Context::", "WebSocket::", "Error::"];
+            let method = types.iter().find_map(|of| span.strip_prefix(of));
+            let method = method.and_then(|method| method.split(['(', ' ']).next());
+            if let Some(method) = method.filter(|name| name.starts_with(char::is_lowercase)) {
+                let known = [format!("fn {method}("), format!("fn {method}<")];
+                let known = known.iter().any(|function| sources.contains(function));
+                assert!(known, "{page}: {span}");
+                named += 1;
+            }
+            if let Some(flag) = span.strip_prefix("--") {
+                let flag = flag.split([' ', '=']).next().unwrap_or_default();
+                let known = config.contains(&format!("flag: \"{flag}\""));
+                assert!(known || flag == "help", "{page}: {span}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 40, "{named}");
+}
+
+#[test]
 fn every_invariant_names_the_test_that_holds_it() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
     let tests = source::tests();
