@@ -29,7 +29,7 @@ pub(super) async fn debug_actions(
     let (parts, body) = request.into_parts();
     let body = match Bytes::from_request(Request::new(body), &()).await {
         Ok(body) => body,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return payload::unreadable(&rejection).into_response(),
     };
     match action(&body) {
         Some(action) => obey(&tasks, &action),

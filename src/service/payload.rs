@@ -47,10 +47,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Payload<T> {
 
 /// Too large, or the client has left: only where the app is mounted into
 /// another one, whose server hands bodies over while they arrive.
-fn unreadable(rejection: &BytesRejection) -> Refusal {
+pub(super) fn unreadable(rejection: &BytesRejection) -> Refusal {
     let status = rejection.status();
     let error = status.canonical_reason().unwrap_or("Bad Request");
-    Refusal::new(status, error).details(rejection.body_text())
+    Refusal::new(status, error)
+        .details(rejection.body_text())
+        .closing()
 }
 
 /// Reads JSON as the contract does.

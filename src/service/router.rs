@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, any, get, post},
 };
+use http_body::Body as _;
 use hyper::StatusCode;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -26,6 +27,7 @@ use super::{
     ping::PingAnswer,
     ready::ready,
     tasks,
+    upload::too_large,
 };
 use crate::Tasks;
 
@@ -76,7 +78,7 @@ impl UserRoutes {
 }
 
 /// The user's routes with all they may count on: their extractors, the
-/// contract's errors, no body limit but ours.
+/// contract's errors. The front holds the body limit, and axum's own is off.
 pub(crate) fn user_router(routes: UserRoutes, service: &Arc<Service>) -> Router {
     // The front has taken the body in, and counted it.
     introduced(routes, service, DefaultBodyLimit::disable())
@@ -186,7 +188,7 @@ async fn introduce(
 }
 
 /// What the front does for a request that comes through it: counts it, and
-/// refuses it while draining.
+/// refuses it while draining or where it announces too large a body.
 async fn check_in(
     axum::extract::State(service): axum::extract::State<Arc<Service>>,
     mut request: Request,
@@ -194,6 +196,10 @@ async fn check_in(
 ) -> Response {
     if service.tracker.is_draining() {
         return Refusal::draining().into_response();
+    }
+    let limit = service.config.body_limit;
+    if request.body().size_hint().lower() > limit as u64 {
+        return too_large(limit).into_response();
     }
     service.tracker.runs_here();
     let flight = service.take_off(request.uri().path());

@@ -77,7 +77,7 @@ pub(super) async fn see_off(mut incoming: Incoming) {
     timeout(FAREWELL, rest).await.unwrap_or_default();
 }
 
-fn too_large(limit: usize) -> Refusal {
+pub(super) fn too_large(limit: usize) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")
         .details(format_args!("at most {limit} bytes are taken"))
         .closing()
