@@ -9,6 +9,7 @@
 
 mod architecture;
 mod clients;
+mod contract;
 mod disconnect;
 mod examples;
 mod harness;

@@ -1,0 +1,112 @@
+//! An app in a process of its own, for what only `App::run` does: it reads
+//! variables and prints a log.
+//!
+//! The process is this test binary, asked for its one test below.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{self, Command, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
+
+use serde_json::Value;
+use taskpulse::{App, Error, PingStatus};
+
+use super::routing::echo;
+use crate::harness::{Client, PATIENCE};
+
+/// The variable that names the app.
+const ASKED: &str = "CONTRACT_CHILD";
+
+/// An app with debug actions on. Killed when dropped.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: process::Child,
+    address: SocketAddr,
+    lines: Arc<Mutex<Vec<Value>>>,
+}
+
+fn app(name: &str) -> App {
+    match name {
+        "echo" => echo(),
+        "no_entrypoint" => App::new(),
+        "failing_ping" => echo().ping(|| Err::<PingStatus, _>("no idea")),
+        "string_ping" => echo().ping(|| "Sick"),
+        _ => panic!("there is no app {name}"),
+    }
+}
+
+/// No test of its own: serves where [`Child::spawn`] has asked for it.
+#[test]
+fn serves_when_asked() -> Result<(), Error> {
+    env::var(ASKED).map_or(Ok(()), |name| app(&name).run())
+}
+
+// === impl Child ===
+
+impl Child {
+    pub(super) fn spawn(app: &str) -> Self {
+        let test = format!("{}::serves_when_asked", module_path!());
+        let (_crate, test) = test.split_once("::").expect("a path has a crate");
+        let mut process = Command::new(env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
+            .env(ASKED, app)
+            .env("TASKPULSE_HOST", "127.0.0.1")
+            .env("TASKPULSE_PORT", "0")
+            .env("TASKPULSE_DEBUG_ACTIONS", "on")
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the test binary starts");
+        let output = BufReader::new(process.stdout.take().expect("piped"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&lines);
+        let (found, address) = mpsc::channel();
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                // The test runner says what it runs, in part on the same line.
+                let json = line.find('{').map_or("", |at| &line[at..]);
+                let Ok(line) = serde_json::from_str::<Value>(json) else {
+                    continue;
+                };
+                if line["message"] == "listening" {
+                    let address = line["address"].as_str().unwrap().parse().unwrap();
+                    found.send(address).unwrap_or_default();
+                }
+                keep.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            address: address.recv_timeout(PATIENCE).expect("it listens"),
+            process,
+            lines,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// The lines of the log that say this.
+    pub(super) fn log_of(&self, message: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        let said = lines.iter().filter(|line| line["message"] == message);
+        said.cloned().collect()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.process.kill().unwrap_or_default();
+        self.process.wait().expect("it is our child");
+    }
+}
