@@ -43,7 +43,8 @@ pub(crate) struct Setting {
     read: fn(&mut Settings, &str) -> Result<(), String>,
 }
 
-const FIRST: &str = "Options";
+/// The heading of the flags that matter first.
+pub(crate) const FIRST: &str = "Options";
 const SERVING: &str = "Serving";
 const TRACKING: &str = "Tasks and status";
 const TELLING: &str = "Telemetry";
@@ -108,7 +109,8 @@ pub(crate) const SETTINGS: [Setting; 11] = [
         help: "Serve /ready and the tasks API on an address of their own",
         heading: SERVING,
         read: |settings, text| {
-            let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+            let port = parts.map(|(_, port)| port.parse::<u16>());
             if !matches!(port, Some(Ok(_))) {
                 return Err("an address and a port, such as `127.0.0.1:9090`".to_owned());
             }

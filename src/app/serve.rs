@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(20);
 struct Doors {
     listeners: Vec<(StdListener, Surface)>,
     address: SocketAddr,
+    /// Where the tasks API has an address of its own.
+    admin: Option<SocketAddr>,
     on_terminal: bool,
 }
 
@@ -133,6 +135,7 @@ impl App {
         let doors = Doors {
             listeners: vec![(listener, Surface::All)],
             address,
+            admin: None,
             on_terminal: false,
         };
         self.operate(doors, Handle::current(), shutdown, pending())
@@ -155,7 +158,7 @@ impl App {
         let service = Arc::new(Service::new(Arc::clone(&self.tracker), self.config));
         let router = user_router(self.routes, &service);
         let front = Front::start(doors.listeners, &service, router, self.probe, work.clone())?;
-        announce(doors.address, doors.on_terminal, self.greeting);
+        announce(doors.address, doors.admin, doors.on_terminal, self.greeting);
         for hook in self.on_start {
             let tasks = Tasks::new(Arc::clone(&self.tracker), None);
             work.spawn(async move { hook(tasks) });
@@ -216,15 +219,23 @@ async fn drained(service: Arc<Service>, limit: Duration) {
 }
 
 /// The first thing that is printed, whatever `RUST_LOG` says.
-fn announce(address: SocketAddr, on_terminal: bool, greeting: Option<fn(SocketAddr) -> String>) {
+fn announce(
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    on_terminal: bool,
+    greeting: Option<fn(SocketAddr) -> String>,
+) {
     if on_terminal {
+        let admin = admin.map(|admin| format!(", admin on http://{admin}"));
+        let admin = admin.unwrap_or_default();
         let greeting = greeting
             .map(|greeting| greeting(address))
             .unwrap_or_default();
         // A terminal that has gone is no reason to end.
-        writeln!(stdout(), "listening on http://{address}{greeting}").unwrap_or_default();
+        writeln!(stdout(), "listening on http://{address}{admin}{greeting}").unwrap_or_default();
     } else {
-        quietly(|| info!(target: log::LISTENING, %address, "listening"));
+        let admin_address = admin.map(tracing::field::display);
+        quietly(|| info!(target: log::LISTENING, %address, admin_address, "listening"));
     }
 }
 
@@ -238,14 +249,17 @@ impl Doors {
             return Ok(Self {
                 listeners: vec![(listener, Surface::All)],
                 address,
+                admin: None,
                 on_terminal,
             });
         };
         let (host, port) = admin.rsplit_once(':').unwrap_or((admin, "0"));
         let admin = listen(host, port.parse().unwrap_or(0))?;
+        let admin_address = admin.local_addr().map_err(Error::Start)?;
         Ok(Self {
             listeners: vec![(listener, Surface::Contract), (admin, Surface::Admin)],
             address,
+            admin: Some(admin_address),
             on_terminal,
         })
     }

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind};
 
 use crate::{
     Error, agent,
-    config::{SETTINGS, Setting, Settings},
+    config::{FIRST, SETTINGS, Setting, Settings},
 };
 
 /// Runs the program; what goes wrong is one line on standard error.
@@ -64,10 +64,14 @@ fn argument(setting: &Setting) -> Arg {
         "{} [default: {}] [env: {}]",
         setting.help, setting.default, setting.variable
     );
+    // The first ones stand under the heading that clap has for `--help` itself.
+    let heading = Some(setting.heading).filter(|heading| *heading != FIRST);
     let argument = Arg::new(setting.flag)
         .long(setting.flag)
         .help(help)
-        .help_heading(setting.heading);
+        .help_heading(heading)
+        // So that `-1` is told what is allowed, and not taken for a flag.
+        .allow_negative_numbers(true);
     match setting.value {
         Some(name) => argument.value_name(name).action(ArgAction::Set),
         None => argument
@@ -93,7 +97,8 @@ fn explain(error: &clap::Error) -> ExitCode {
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:"));
-    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let says = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
+    let lines: Vec<_> = lines.filter(says).collect();
     complain(&format!(
         "{}; see --help",
         lines.join("; ").trim_start_matches("error: ")
@@ -119,7 +124,7 @@ mod tests {
     fn four_flags_come_first() {
         let first = SETTINGS
             .iter()
-            .take_while(|setting| setting.heading == "Options");
+            .take_while(|setting| setting.heading == FIRST);
         let flags: Vec<_> = first.map(|setting| setting.flag).collect();
         assert_eq!(flags, ["port", "host", "max-active", "drain"]);
     }

@@ -191,6 +191,8 @@ impl Client {
                 true
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            // A signal; with a time limit such a call is not taken up again.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(),
             Err(error) => panic!("no answer: {error}; so far {:?}", self.text()),
         }
     }

@@ -6,7 +6,7 @@ pub(crate) mod process;
 mod server;
 
 pub(crate) use client::{Client, Response};
-pub(crate) use process::Process;
+pub(crate) use process::{BINARY, Process};
 pub(crate) use server::Server;
 
 use std::time::{Duration, Instant};

@@ -56,12 +56,14 @@ impl Process {
             let lines = output.lines().map_while(Result::ok);
             for line in lines.filter(|line| is_ours(line)) {
                 let line = as_json(&line);
-                if line["message"] == "listening" {
+                let address = (line["message"] == "listening").then(|| line["address"].clone());
+                // Kept first: whoever has the address may look for its line.
+                keep.lock().unwrap().push(line);
+                if let Some(address) = address {
                     found
-                        .send(line["address"].as_str().unwrap().parse().unwrap())
+                        .send(address.as_str().unwrap().parse().unwrap())
                         .unwrap_or_default();
                 }
-                keep.lock().unwrap().push(line);
             }
         });
         Self {
