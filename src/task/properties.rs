@@ -4,6 +4,8 @@
 //! Here one thread takes the steps and turns the clock by hand; `threads` has
 //! many of them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod model;
 mod threads;
 

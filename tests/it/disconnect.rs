@@ -89,7 +89,8 @@ fn serve(app: App) -> Server {
 fn sources() -> (Server, mpsc::Receiver<String>) {
     let (dropped, told) = mpsc::channel();
     let mut app = App::new();
-    let kinds: [(&str, fn() -> Items); 2] = [("parked", parked), ("yielding", yielding)];
+    type Kind = (&'static str, fn() -> Items);
+    let kinds: [Kind; 2] = [("parked", parked), ("yielding", yielding)];
     for (kind, items) in kinds {
         let (sse, body) = (dropped.clone(), dropped.clone());
         let source = move |dropped| Source {
@@ -138,7 +139,7 @@ fn a_plain_handler_goes_on_without_its_client() {
             let started = Arc::new(AtomicUsize::new(0));
             let ended = Arc::new(AtomicUsize::new(0));
             let gate = Arc::new(Semaphore::new(0));
-            let state = (started.clone(), ended.clone(), gate.clone());
+            let state = (Arc::clone(&started), Arc::clone(&ended), Arc::clone(&gate));
             let server = serve(App::new().entrypoint(move |body: Bytes| async move {
                 let (started, ended, gate) = state;
                 started.fetch_add(1, SeqCst);

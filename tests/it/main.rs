@@ -4,7 +4,9 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "tests block and measure on threads of their own"
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests block and measure on threads of their own, and fail where they cannot go on"
 )]
 
 mod architecture;

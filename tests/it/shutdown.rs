@@ -183,7 +183,7 @@ fn blocked_workers_do_not_hold_the_end_up() {
     let mut server = Server::spawn(App::new().entrypoint(async move || {
         say_blocked.try_send(()).unwrap();
         // Until the test has ended and dropped the other end.
-        let _ = released.lock().unwrap().recv();
+        released.lock().unwrap().recv().unwrap_or_default();
     }));
     let clients = [server.client(), server.client()];
     for mut client in clients {

@@ -7,6 +7,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::unwrap_used,
     clippy::print_stdout,
     reason = "tests block and measure on threads of their own, and say what they measured"
 )]

@@ -137,7 +137,10 @@ impl Process {
             .spawn()
             .expect("the binary starts");
         let output = child.stdout.as_mut().expect("piped");
-        // Byte by byte: nothing beyond that line leaves the pipe.
+        #[expect(
+            clippy::unbuffered_bytes,
+            reason = "nothing beyond that line may leave the pipe"
+        )]
         let line = output.bytes().map_while(Result::ok);
         let line: Vec<u8> = line.take_while(|byte| *byte != b'\n').collect();
         let line: Value = serde_json::from_slice(&line).expect("a line of JSON");

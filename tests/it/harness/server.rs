@@ -15,14 +15,13 @@ use super::{Client, PATIENCE, Response};
 /// An app that serves on a free port until it is dropped.
 ///
 /// Dropping it shuts it down and asserts that serving ended well and that no
-/// task was left over, unless [`leaving_tasks`](Self::leaving_tasks) was called.
+/// task was left over.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) tasks: Tasks,
     stop: Option<oneshot::Sender<()>>,
     ended: mpsc::Receiver<Result<(), Error>>,
-    may_leave_tasks: bool,
 }
 
 impl Server {
@@ -58,14 +57,7 @@ impl Server {
             tasks,
             stop: Some(stop),
             ended,
-            may_leave_tasks: false,
         }
-    }
-
-    /// Tasks may still be active at the end of the test.
-    pub(crate) fn leaving_tasks(mut self) -> Self {
-        self.may_leave_tasks = true;
-        self
     }
 
     /// A new connection.
@@ -128,11 +120,7 @@ impl Drop for Server {
             return;
         }
         let left = self.tasks.get_async_task_info();
-        assert!(
-            self.may_leave_tasks || left.active_count == 0,
-            "left over: {}",
-            json!(left)
-        );
+        assert_eq!(left.active_count, 0, "left over: {}", json!(left));
         if self.stop.is_some() {
             self.end().expect("serving ends well");
         }

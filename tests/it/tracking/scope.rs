@@ -62,8 +62,7 @@ impl Scopes {
         let scopes = Self::default();
         let subscriber = tracing_subscriber::registry().with(scopes.clone());
         tracing::subscriber::with_default(subscriber, work);
-        let noted = scopes.0.lock().unwrap().clone();
-        noted
+        scopes.0.lock().unwrap().clone()
     }
 }
 
