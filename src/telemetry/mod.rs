@@ -1,4 +1,4 @@
-//! Everything that tells the world about tasks. [`emit`] is the table from
+//! Everything that tells the world about tasks. [`emit`](emit()) is the table from
 //! events to telemetry; nothing else names a span, a field or a log line about
 //! a task's state.
 //!

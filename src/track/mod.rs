@@ -2,7 +2,10 @@
 //! lets the registry decide and then announces what it decided.
 //!
 //! Nothing else calls [`Registry::begin`] or [`Registry::step`], and nothing
-//! else calls [`emit`](crate::telemetry::emit).
+//! else calls [`emit`](crate::telemetry::emit()).
+//!
+//! [`Registry::begin`]: crate::task::Registry::begin
+//! [`Registry::step`]: crate::task::Registry::step
 
 mod asking;
 mod builder;

@@ -126,12 +126,22 @@ fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
         Some("mod" | "lib" | "main") => path.parent().expect("a folder").to_owned(),
         _ => path.with_extension(""),
     };
-    let lines: Vec<_> = text.lines().collect();
-    let declared = lines.windows(2).filter(|pair| is_for_tests(pair[0]));
-    declared
-        .filter_map(|pair| pair[1].trim().strip_prefix("mod ")?.strip_suffix(';'))
-        .map(|name| folder.join(name))
-        .collect()
+    let mut found = Vec::new();
+    let mut for_tests = false;
+    for line in text.lines() {
+        for_tests |= is_for_tests(line);
+        let declared = line.trim().strip_prefix("mod ");
+        if let Some(name) = declared.and_then(|name| name.strip_suffix(';'))
+            && for_tests
+        {
+            found.push(folder.join(name));
+        }
+        // An item ends so; an attribute, of one line or more, does not.
+        if line.ends_with([';', '{', '}']) {
+            for_tests = false;
+        }
+    }
+    found
 }
 
 fn is_for_tests(line: &str) -> bool {
