@@ -30,6 +30,10 @@ pub(crate) struct Settings {
 
 /// A flag and its variable.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(any(feature = "cli", test)),
+    expect(dead_code, reason = "the command line and its help read the rest")
+)]
 pub(crate) struct Setting {
     /// Without the dashes.
     pub(crate) flag: &'static str,
