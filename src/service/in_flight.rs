@@ -1,9 +1,17 @@
 //! Requests that user code works on, until their bodies have ended.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 
 use crate::track::Tracker;
 
@@ -15,6 +23,13 @@ pub(super) struct InFlight(Arc<AtomicUsize>);
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     _landing: Arc<Landing>,
+}
+
+/// A response's body that keeps its request in flight.
+#[derive(Debug)]
+pub(super) struct Flying {
+    body: Body,
+    _flight: Flight,
 }
 
 #[derive(Debug)]
@@ -55,5 +70,36 @@ impl Drop for Landing {
             registry.ping.leave(&registry.clock);
         }
         self.all.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+// === impl Flying ===
+
+impl Flying {
+    pub(super) const fn new(body: Body, flight: Flight) -> Self {
+        Self {
+            body,
+            _flight: flight,
+        }
+    }
+}
+
+impl http_body::Body for Flying {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
+    body::Body,
     extract::{DefaultBodyLimit, Request},
     handler::Handler,
     middleware::{Next, from_fn, from_fn_with_state},
@@ -23,6 +24,7 @@ use super::{
     fallback::{
         elsewhere, method_not_allowed, no_websocket, not_found, plain_websocket, wants_websocket,
     },
+    in_flight::Flying,
     keep_asking,
     ping::PingAnswer,
     ready::ready,
@@ -203,6 +205,8 @@ async fn check_in(
     }
     service.tracker.runs_here();
     let flight = service.take_off(request.uri().path());
-    request.extensions_mut().insert(flight);
-    next.run(request).await
+    // Extractors drop the request, and what it carries, before the handler runs.
+    request.extensions_mut().insert(flight.clone());
+    let response = next.run(request).await;
+    response.map(|body| Body::new(Flying::new(body, flight)))
 }

@@ -139,6 +139,33 @@ fn the_status_follows_the_tasks() {
 }
 
 #[test]
+fn a_request_in_flight_keeps_the_status_busy_if_asked_to() {
+    let (step, steps) = tokio::sync::watch::channel(0);
+    let app = App::new().busy_while_invoking(true).entrypoint(move || {
+        let mut steps = steps.clone();
+        async move {
+            steps.wait_for(|step| *step == 1).await.unwrap();
+            stream(futures_util::stream::once(async move {
+                steps.wait_for(|step| *step == 2).await.unwrap();
+                Ok::<_, String>("done")
+            }))
+        }
+    });
+    let server = Plain::serve(app);
+    let is = |status: &str| server.get("/ping").json()["status"] == status;
+    let mut client = Client::connect(server.address);
+    client.send("POST /invocations HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+    eventually("busy while the handler runs", || is("HealthyBusy"));
+    step.send_replace(1);
+    client.head();
+    assert!(is("HealthyBusy"), "busy while its stream is written");
+    step.send_replace(2);
+    assert_eq!(client.chunk().unwrap(), b"data: \"done\"\n\n");
+    assert_eq!(client.chunk(), None);
+    eventually("healthy after it", || is("Healthy"));
+}
+
+#[test]
 fn a_custom_status_counts() {
     let server = Plain::serve(echo().ping(|| async { PingStatus::HealthyBusy }));
     eventually("busy", || {
