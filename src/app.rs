@@ -1,29 +1,19 @@
 //! The application: puts the parts together, serves, shuts down.
 
 mod listen;
+mod routing;
 mod serve;
 mod signals;
 
-use std::{convert::Infallible, fmt, future::Future, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
-use axum::{
-    Router,
-    extract::Request,
-    handler::Handler,
-    response::IntoResponse,
-    routing::{MethodRouter, Route},
-};
 use serde::Serialize;
-use tower::{Layer, Service as TowerService};
 
 use crate::{
     AsyncTaskInfo, Error, PingStatus, TaskId, Tasks,
     config::Settings,
     ping::PingHandler,
-    service::{
-        Probe, RESERVED, Service, ServiceConfig, UserRoutes, WebSocket, WebSocketOutcome,
-        mounted_router, websocket_route,
-    },
+    service::{Probe, ServiceConfig, UserRoutes},
     task::Limits,
     track::Tracker,
 };
@@ -77,57 +67,6 @@ impl App {
         }
     }
 
-    /// Answers `POST /invocations` with an axum handler.
-    ///
-    /// [`Tasks`], [`Context`](crate::Context) and
-    /// [`Payload`](crate::Payload) are extractors for it, next to axum's own;
-    /// state of yours comes as an [`Extension`](axum::Extension), in a closure,
-    /// or with a merged router that has its state. It may answer with whatever
-    /// axum answers with; [`stream`](crate::stream()) makes server-sent events.
-    /// An [`Error`] becomes the contract's JSON.
-    pub fn entrypoint<H, T>(mut self, handler: H) -> Self
-    where
-        H: Handler<T, ()>,
-        T: 'static,
-    {
-        if self.routes.has_entrypoint {
-            return self
-                .faulty("App::entrypoint was called twice; one handler answers POST /invocations");
-        }
-        self.routes.entrypoint(handler);
-        self
-    }
-
-    /// Answers `GET /ws` with a handler of WebSockets. Without one, upgrades are
-    /// refused with 403.
-    ///
-    /// ```no_run
-    /// use futures_util::{SinkExt, StreamExt};
-    /// use taskpulse::{App, WebSocket};
-    ///
-    /// async fn echo(mut socket: WebSocket) -> Result<(), axum::Error> {
-    ///     while let Some(message) = socket.next().await {
-    ///         socket.send(message?).await?;
-    ///     }
-    ///     Ok(())
-    /// }
-    ///
-    /// # fn main() -> Result<(), taskpulse::Error> {
-    /// App::new().websocket(echo).run()
-    /// # }
-    /// ```
-    pub fn websocket<H, F>(mut self, handler: H) -> Self
-    where
-        H: Fn(WebSocket) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output: WebSocketOutcome> + Send + 'static,
-    {
-        if self.routes.has_websocket {
-            return self.faulty("App::websocket was called twice; one handler answers GET /ws");
-        }
-        self.routes.websocket(websocket_route(handler));
-        self
-    }
-
     /// Lets a function decide the ping status: `async` or not, giving back a
     /// [`PingStatus`], its name, an `Option` or a `Result` of these.
     ///
@@ -154,6 +93,18 @@ impl App {
     /// and for a request whose handler hands that on, a 503 with `Retry-After`.
     ///
     /// No limit by default. `TASKPULSE_MAX_ACTIVE` wins over this.
+    ///
+    /// ```
+    /// use taskpulse::{App, Error};
+    ///
+    /// let tasks = App::new().max_active(1).tasks();
+    /// let first = tasks.begin("first").start()?;
+    /// let second = tasks.begin("second").start();
+    /// assert!(matches!(second, Err(Error::Capacity { max_active: 1 })));
+    /// first.succeed();
+    /// assert!(tasks.begin("second").start().is_ok());
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn max_active(self, tasks: usize) -> Self {
         self.tracker.registry().set_max_active(tasks);
         self
@@ -161,72 +112,77 @@ impl App {
 
     /// Whether an invocation in flight makes `/ping` say `HealthyBusy`, too. Off
     /// by default, as in the SDK. `TASKPULSE_BUSY_WHILE_INVOKING` wins over this.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower::ServiceExt as _;
+    /// use axum::{body::Body, http::Request};
+    /// use taskpulse::{App, PingStatus, Tasks};
+    ///
+    /// async fn handler(tasks: Tasks) {
+    ///     assert_eq!(tasks.get_current_ping_status(), PingStatus::HealthyBusy);
+    /// }
+    ///
+    /// let app = App::new().entrypoint(handler).busy_while_invoking(true);
+    /// # let asked = Request::post("/invocations").body(Body::empty())?;
+    /// # assert_eq!(app.into_router().oneshot(asked).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn busy_while_invoking(mut self, busy: bool) -> Self {
         self.config.busy_while_invoking = busy;
         self
     }
 
-    /// Adds a route, as [`Router::route`] does.
-    ///
-    /// A path of the contract or of ours makes starting fail.
-    ///
-    /// # Panics
-    ///
-    /// Where axum does: a path that does not start with a slash, or that is
-    /// there already.
-    pub fn route(mut self, path: &str, methods: MethodRouter) -> Self {
-        if RESERVED.contains(&path) || path.starts_with("/tasks/") {
-            return self.faulty(format!(
-                "the route {path} is taskpulse's own; choose another path"
-            ));
-        }
-        self.routes.change(|router| router.route(path, methods));
-        self
-    }
-
-    /// Adds the routes of a router, as [`Router::merge`] does. Paths of ours
-    /// among them are never reached.
-    ///
-    /// # Panics
-    ///
-    /// Where axum does: if both have the same path, or a fallback.
-    pub fn merge(mut self, other: Router) -> Self {
-        self.routes.change(|router| router.merge(other));
-        self
-    }
-
-    /// Wraps the routes added so far, as [`Router::layer`] does.
-    ///
-    /// No layer ever wraps `/ping`, `/ready` or the tasks API: those are
-    /// answered where no user code runs.
-    pub fn layer<L>(mut self, layer: L) -> Self
-    where
-        L: Layer<Route> + Clone + Send + Sync + 'static,
-        L::Service: TowerService<Request, Response: IntoResponse, Error: Into<Infallible>>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        <L::Service as TowerService<Request>>::Future: Send + 'static,
-    {
-        self.routes.change(|router| router.layer(layer));
-        self
-    }
-
     /// Runs `hook` once the app listens, on the runtime of the handlers: the
     /// place to start what works in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (told, started) = tokio::sync::oneshot::channel();
+    /// let app = taskpulse::App::new().on_start(move |tasks| {
+    ///     let warm_up = tasks.begin("warm_up").spawn(async { Ok::<_, String>(()) });
+    ///     told.send(warm_up.is_ok()).unwrap_or_default();
+    /// });
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let shutdown = async { assert!(started.await.is_ok_and(|warm| warm)) };
+    /// app.serve(listener, shutdown).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_start(mut self, hook: impl FnOnce(Tasks) + Send + 'static) -> Self {
         self.on_start.push(Box::new(hook));
         self
     }
 
     /// A handle for tracking tasks anywhere, before the app runs as well.
+    ///
+    /// ```
+    /// let app = taskpulse::App::new();
+    /// let task = app.tasks().begin("warm_up").start()?;
+    /// assert_eq!(app.get_async_task_info().active_count, 1);
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     #[must_use]
     pub fn tasks(&self) -> Tasks {
         Tasks::new(Arc::clone(&self.tracker), None)
     }
 
     /// See [`Tasks::add_async_task`].
+    ///
+    /// ```
+    /// use taskpulse::{App, PingStatus};
+    ///
+    /// let app = App::new();
+    /// let id = app.add_async_task("report", serde_json::json!({ "pages": 12 }))?;
+    /// assert_eq!(app.get_current_ping_status(), PingStatus::HealthyBusy);
+    /// assert_eq!(app.get_async_task_info().active_count, 1);
+    /// assert!(app.complete_async_task(id));
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -255,25 +211,6 @@ impl App {
     #[must_use]
     pub fn get_current_ping_status(&self) -> PingStatus {
         self.tasks().get_current_ping_status()
-    }
-
-    /// Everything as one router, to be mounted into an app that exists already.
-    ///
-    /// `/ping` then shares that app's runtime: a handler that blocks every
-    /// worker blocks `/ping`, too, which [`run`](Self::run) and
-    /// [`serve`](Self::serve) rule out. Shutting down, time limits and the
-    /// limit of open files are that app's matter as well.
-    ///
-    /// # Panics
-    ///
-    /// If the app was put together wrongly: the cases in which `run` gives back
-    /// [`Error::Usage`].
-    pub fn into_router(self) -> Router {
-        if let Some(fault) = &self.fault {
-            panic!("{fault}");
-        }
-        let service = Arc::new(Service::new(self.tracker, self.config));
-        mounted_router(self.routes, &service, self.probe)
     }
 
     /// Prints on a terminal, below the address, what can be done there.

@@ -96,12 +96,27 @@ pub enum Error {
 
 impl Error {
     /// What the caller sent is at fault: 400.
+    ///
+    /// ```
+    /// use axum::response::IntoResponse;
+    /// use taskpulse::Error;
+    ///
+    /// assert_eq!(Error::invalid("`pages` is 0").into_response().status(), 400);
+    /// ```
     #[must_use]
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::Invalid(message.into())
     }
 
     /// The work failed: 500.
+    ///
+    /// ```
+    /// use axum::response::IntoResponse;
+    /// use taskpulse::Error;
+    ///
+    /// let error = "x".parse::<u32>().map_err(Error::failed);
+    /// assert!(error.is_err_and(|error| error.into_response().status() == 500));
+    /// ```
     #[must_use]
     pub fn failed(error: impl fmt::Display) -> Self {
         Self::Failed(error.to_string().into())
@@ -113,6 +128,23 @@ impl Error {
 
     /// The exit code of a program that ends with this error: 2 for usage, as
     /// command lines have it, 1 for all others.
+    ///
+    /// ```
+    /// use std::process::ExitCode;
+    ///
+    /// fn start() -> ExitCode {
+    ///     let app = taskpulse::App::new();
+    /// #   let app = app.route("/ping", axum::routing::get(|| async {}));
+    ///     match app.run() {
+    ///         Ok(()) => ExitCode::SUCCESS,
+    ///         Err(error) => {
+    ///             eprintln!("{error}");
+    ///             ExitCode::from(error.exit_code())
+    ///         }
+    ///     }
+    /// }
+    /// # assert_eq!(start(), ExitCode::from(2));
+    /// ```
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

@@ -32,6 +32,29 @@ pub struct Context {
 }
 
 /// A text that is not printed by `Debug` or `Display`.
+///
+/// ```
+/// use taskpulse::Context;
+///
+/// async fn handler(context: Context) -> String {
+///     // Prints `[redacted]`, if there is one.
+///     tracing::info!("token: {:?}", context.workload_token());
+///     match context.workload_token() {
+///         Some(token) => format!("{} bytes", token.expose().len()),
+///         None => "none".to_owned(),
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use tower::ServiceExt as _;
+/// # use axum::{body::Body, http::Request};
+/// # let app = taskpulse::App::new().entrypoint(handler).into_router();
+/// # let asked = Request::post("/invocations").header("WorkloadAccessToken", "hunter2");
+/// # let answer = app.oneshot(asked.body(Body::empty())?).await?;
+/// # assert_eq!(axum::body::to_bytes(answer.into_body(), 99).await?, "7 bytes");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 

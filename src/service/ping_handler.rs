@@ -45,6 +45,17 @@ pub enum Answer {
 
 /// Something that can be read as a ping status: the status, its name, an
 /// `Option` or a `Result` of these.
+///
+/// ```
+/// use taskpulse::{
+///     PingStatus,
+///     ping::{Answer, IntoPing},
+/// };
+///
+/// assert_eq!("HealthyBusy".into_ping(), Answer::Status(PingStatus::HealthyBusy));
+/// assert_eq!(None::<PingStatus>.into_ping(), Answer::Nothing);
+/// assert!(matches!("Sick".into_ping(), Answer::Nonsense(_)));
+/// ```
 pub trait IntoPing: Send + 'static {
     /// What it says.
     fn into_ping(self) -> Answer;

@@ -66,6 +66,25 @@ const WAITING: usize = 4;
 /// after a handler that returned, 1011 after one that failed or panicked. It is
 /// pinged every 20 s, pings of the client are answered, and a message over
 /// 16 MiB closes it with 1009.
+///
+/// ```
+/// use axum::extract::ws::Message;
+/// use futures_util::{SinkExt, StreamExt};
+/// use taskpulse::{App, Error, WebSocket};
+///
+/// async fn greet(mut socket: WebSocket) -> Result<(), Error> {
+///     let task = socket.tasks().begin("greeting").start()?;
+///     let session = socket.context().session_id().unwrap_or("stranger");
+///     let hello = Message::text(format!("hello, {session}"));
+///     socket.send(hello).await.map_err(Error::failed)?;
+///     while let Some(Ok(_heard)) = socket.next().await {}
+///     task.succeed();
+///     Ok(())
+/// }
+///
+/// let app = App::new().websocket(greet);
+/// # drop(app);
+/// ```
 pub struct WebSocket {
     incoming: tokio_mpsc::Receiver<Result<Message, AxumError>>,
     outgoing: mpsc::Sender<Message>,

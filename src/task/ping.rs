@@ -23,6 +23,14 @@ use super::{
 /// found unhealthy by not answering.
 ///
 /// Source: AgentCore Runtime HTTP contract, `GET /ping`.
+///
+/// ```
+/// use taskpulse::PingStatus;
+///
+/// assert_eq!(PingStatus::HealthyBusy.to_string(), "HealthyBusy");
+/// assert_eq!("Healthy".parse(), Ok(PingStatus::Healthy));
+/// assert!("Sick".parse::<PingStatus>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PingStatus {
     /// Ready for new work.

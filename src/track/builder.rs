@@ -45,12 +45,45 @@ impl TaskBuilder {
     /// Adds one field of metadata; the last of a key counts.
     ///
     /// Secrets are redacted by their keys, at any depth.
+    ///
+    /// ```
+    /// use serde_json::json;
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks
+    ///     .begin("import")
+    ///     .metadata("file", "rows.csv")
+    ///     .metadata("login", json!({ "user": "ann", "password": "hunter2" }))
+    ///     .start()?;
+    /// assert_eq!(
+    ///     tasks.get_async_task_info().running_jobs[0].metadata.get(),
+    ///     r#"{"file":"rows.csv","login":{"user":"ann","password":"[redacted]"}}"#
+    /// );
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn metadata(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
         self.draft.put(key.into(), value);
         self
     }
 
     /// Adds the fields of an object.
+    ///
+    /// ```
+    /// #[derive(serde::Serialize)]
+    /// struct Import {
+    ///     file: &'static str,
+    ///     rows: u32,
+    /// }
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let import = Import { file: "rows.csv", rows: 12 };
+    /// let task = tasks.begin("import").metadata_map(&import).start()?;
+    /// let metadata = &tasks.get_async_task_info().running_jobs[0].metadata;
+    /// assert_eq!(metadata.get(), r#"{"file":"rows.csv","rows":12}"#);
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn metadata_map(mut self, object: impl Serialize) -> Self {
         self.draft.put_all(object);
         self
@@ -63,6 +96,25 @@ impl TaskBuilder {
     /// of at most 64 KiB), as `failed` with the text of `Err` or the message of
     /// a panic, as `cancelled` if it is aborted, as `interrupted` if the
     /// runtime goes down.
+    ///
+    /// ```
+    /// use taskpulse::TaskState;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let sum = tasks.begin("sum").spawn(async { Ok::<_, String>(1 + 2) })?;
+    /// let end = sum.await;
+    /// assert_eq!(end.state, TaskState::Succeeded);
+    /// assert_eq!(end.result, Some(3.into()));
+    ///
+    /// let broken = tasks.begin("sum").spawn(async { "x".parse::<u32>() })?;
+    /// let end = broken.await;
+    /// assert_eq!(end.state, TaskState::Failed);
+    /// assert_eq!(end.error.as_deref(), Some("invalid digit found in string"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -94,6 +146,21 @@ impl TaskBuilder {
     /// task's scope. The task ends as that of [`spawn`](Self::spawn) does, but
     /// that `work`, once it runs, cannot be stopped.
     ///
+    /// ```
+    /// use taskpulse::TaskState;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("count").spawn_blocking(|| {
+    ///     let bytes = std::fs::read("Cargo.toml")?; // Blocks its own thread.
+    ///     Ok::<_, std::io::Error>(bytes.len())
+    /// })?;
+    /// assert_eq!(task.await.state, TaskState::Succeeded);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`Tasks::add_async_task`], and [`Error::Thread`] if the
@@ -119,6 +186,15 @@ impl TaskBuilder {
     }
 
     /// Begins the task and gives back the guard that must settle it.
+    ///
+    /// ```
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// assert_eq!(tasks.get_async_task_info().active_count, 1);
+    /// task.succeed();
+    /// assert_eq!(tasks.get_async_task_info().active_count, 0);
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

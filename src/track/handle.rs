@@ -54,6 +54,13 @@ impl TaskHandle {
     }
 
     /// The work is done.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn succeed(self) {
         self.settle(outcome::succeed(()));
     }
@@ -61,26 +68,69 @@ impl TaskHandle {
     /// The work is done and this came of it: it becomes the task's `result`, as
     /// JSON of at most 64 KiB. A longer one, or one that cannot be written, is
     /// left out, and the task's error text says so.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// task.succeed_with(serde_json::json!({ "rows": 12 }));
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn succeed_with(self, result: impl Serialize) {
         self.settle(outcome::succeed(result));
     }
 
     /// The work failed. Of the error's text 4 KiB are kept.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// task.fail("row 7 has no id");
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn fail(self, error: impl Display) {
         self.settle(outcome::fail(error));
     }
 
     /// The work was stopped on request.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// task.cancel();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn cancel(self) {
         self.settle(Step::Cancel);
     }
 
     /// Runs `work` inside the task's scope: what it logs carries the task's ids.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// let rows = task.in_scope(|| {
+    ///     tracing::info!("reading"); // This line carries the task's id.
+    ///     12
+    /// });
+    /// task.succeed_with(rows);
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
         self.task.payload.as_ref().within(work)
     }
 
     /// Runs `future` inside the task's scope. It does not settle the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// let rows = task.instrument(async { 12 }).await;
+    /// task.succeed_with(rows);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
         Instrumented::new(Some(Arc::clone(&self.task)), future)
     }

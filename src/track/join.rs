@@ -19,6 +19,20 @@ use crate::{
 /// A spawned task: its id, a way to stop it, and a future of its end.
 ///
 /// Dropping it detaches: the task goes on. Waiting for it is cancel safe.
+///
+/// ```
+/// use taskpulse::TaskState;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), taskpulse::Error> {
+/// let tasks = taskpulse::App::new().tasks();
+/// let task = tasks.begin("sum").spawn(async { Ok::<_, String>(1 + 2) })?;
+/// println!("task {} begun", task.id());
+/// let end = task.await;
+/// assert_eq!((end.state, end.result), (TaskState::Succeeded, Some(3.into())));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TaskJoin {
     tracker: Arc<Tracker>,
@@ -61,6 +75,21 @@ impl TaskJoin {
     /// Ends the task as `cancelled`, unless it has ended, and drops its future
     /// the next time it would be polled. A closure of `spawn_blocking` cannot
     /// be stopped: it runs on, and what comes of it is dropped.
+    ///
+    /// ```
+    /// use taskpulse::TaskState;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks
+    ///     .begin("endless")
+    ///     .spawn(std::future::pending::<Result<(), String>>())?;
+    /// task.abort();
+    /// assert_eq!(task.await.state, TaskState::Cancelled);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn abort(&self) {
         self.tracker
             .apply(self.task.id, Step::Cancel)

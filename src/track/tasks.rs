@@ -54,9 +54,11 @@ impl Tasks {
     ///
     /// `name` is a label: use few distinct values, and metadata for the rest.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn crunch() -> Result<u32, String> { Ok(1) }
-    /// # async fn example(tasks: taskpulse::Tasks) -> Result<(), taskpulse::Error> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// # let tasks = taskpulse::App::new().tasks();
     /// let task = tasks
     ///     .begin("data_processing")
     ///     .metadata("data_id", "sample_data")
@@ -76,6 +78,15 @@ impl Tasks {
     /// Nothing settles such a task if its code forgets to, so
     /// [`begin`](Self::begin) is the better way where there is a choice.
     /// `metadata` is an object, or `()` for none.
+    ///
+    /// ```
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let id = tasks.add_async_task("report", serde_json::json!({ "pages": 12 }))?;
+    /// let plain = tasks.add_async_task("report", ())?;
+    /// assert!(plain > id);
+    /// assert!(tasks.add_async_task("", ()).is_err());
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -100,6 +111,14 @@ impl Tasks {
     ///
     /// False, and a warning in the log, where there is no such task or it has
     /// ended already. If a future was spawned for it, that future is dropped.
+    ///
+    /// ```
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let id = tasks.add_async_task("report", ())?;
+    /// assert!(tasks.complete_async_task(id));
+    /// assert!(!tasks.complete_async_task(id), "it has ended already");
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn complete_async_task(&self, id: TaskId) -> bool {
         match self.tracker.apply(id, succeed(())) {
             Ok(()) => true,
@@ -111,6 +130,16 @@ impl Tasks {
     }
 
     /// The active tasks: the SDK's call of this name, with its JSON.
+    ///
+    /// ```
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let id = tasks.add_async_task("report", serde_json::json!({ "pages": 12 }))?;
+    /// let info = tasks.get_async_task_info();
+    /// assert_eq!(info.active_count, 1);
+    /// assert_eq!(info.running_jobs[0].name, "report");
+    /// assert_eq!(info.running_jobs[0].id, id);
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     #[must_use]
     pub fn get_async_task_info(&self) -> AsyncTaskInfo {
         AsyncTaskInfo::of(&self.tracker)
@@ -121,6 +150,17 @@ impl Tasks {
     /// In a handler of [`App::ping`](crate::App::ping) it says what `/ping`
     /// would answer without that handler, so that the handler may hand that on
     /// where it has nothing to add.
+    ///
+    /// ```
+    /// use taskpulse::PingStatus;
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// assert_eq!(tasks.get_current_ping_status(), PingStatus::Healthy);
+    /// let task = tasks.begin("report").start()?;
+    /// assert_eq!(tasks.get_current_ping_status(), PingStatus::HealthyBusy);
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     #[must_use]
     pub fn get_current_ping_status(&self) -> PingStatus {
         let ping = &self.tracker.registry().ping;
@@ -132,6 +172,16 @@ impl Tasks {
 
     /// Makes `/ping` answer `status`, whatever the tasks and a custom handler
     /// say, until [`clear_forced_ping_status`](Self::clear_forced_ping_status).
+    ///
+    /// ```
+    /// use taskpulse::PingStatus;
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// tasks.force_ping_status(PingStatus::HealthyBusy);
+    /// assert_eq!(tasks.get_current_ping_status(), PingStatus::HealthyBusy);
+    /// tasks.clear_forced_ping_status();
+    /// assert_eq!(tasks.get_current_ping_status(), PingStatus::Healthy);
+    /// ```
     pub fn force_ping_status(&self, status: PingStatus) {
         let registry = self.tracker.registry();
         registry.ping.force(&registry.clock, Some(status));
@@ -145,6 +195,19 @@ impl Tasks {
 
     /// Runs `work` inside the task's scope: what it logs carries the task's
     /// ids. Without one, if the task is unknown or has ended.
+    ///
+    /// ```
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let id = tasks.add_async_task("report", ())?;
+    /// let there = tasks.clone();
+    /// let thread = std::thread::spawn(move || {
+    ///     // This line carries the task's id, on a thread that knows the id alone.
+    ///     there.in_scope(id, || tracing::info!("page 1"));
+    ///     there.complete_async_task(id)
+    /// });
+    /// assert!(thread.join().is_ok_and(|completed| completed));
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
     pub fn in_scope<R>(&self, id: TaskId, work: impl FnOnce() -> R) -> R {
         match self.tracker.registry().find(id) {
             Some(view) => view.task.payload.as_ref().within(work),
@@ -154,6 +217,18 @@ impl Tasks {
 
     /// Runs `future` inside the task's scope, as [`in_scope`](Self::in_scope)
     /// does for a closure. It does not settle the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let id = tasks.add_async_task("report", ())?;
+    /// let pages = tasks.instrument(id, async { 12 }).await;
+    /// assert_eq!(pages, 12);
+    /// assert!(tasks.complete_async_task(id));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn instrument<F: Future>(&self, id: TaskId, future: F) -> Instrumented<F> {
         let task = self.tracker.registry().find(id).map(|view| view.task);
         Instrumented::new(task, future)
