@@ -102,8 +102,7 @@ impl service::Service<Request<Incoming>> for ConnectionRoutes {
             let activity = Arc::clone(&self.activity);
             Reply::Ready(Some(response.map(|body| body.telling(activity))))
         };
-        if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
-            let details = "HTTP/1.1 asks for a Host header";
+        if let Some(details) = wrong_host(&request) {
             let refusal = Refusal::new(StatusCode::BAD_REQUEST, "Bad Request").details(details);
             return at_once(refusal.closing().on_front());
         }
@@ -131,6 +130,15 @@ impl service::Service<Request<Incoming>> for ConnectionRoutes {
             }
             None => at_once(Refusal::not_found().on_front()),
         }
+    }
+}
+
+/// What is wrong with the request's `Host`, by RFC 9112, section 3.2.
+fn wrong_host(request: &Request<Incoming>) -> Option<&'static str> {
+    match request.headers().get_all(HOST).iter().count() {
+        0 if request.version() == Version::HTTP_11 => Some("HTTP/1.1 asks for a Host header"),
+        0 | 1 => None,
+        _ => Some("there is more than one Host header"),
     }
 }
 
