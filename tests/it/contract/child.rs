@@ -34,6 +34,7 @@ fn app(name: &str) -> App {
         "echo" => echo(),
         "no_entrypoint" => App::new(),
         "failing_ping" => echo().ping(|| Err::<PingStatus, _>("no idea")),
+        "two_entrypoints" => echo().entrypoint(|| async {}),
         "string_ping" => echo().ping(|| "Sick"),
         _ => panic!("there is no app {name}"),
     }
@@ -45,19 +46,33 @@ fn serves_when_asked() -> Result<(), Error> {
     env::var(ASKED).map_or(Ok(()), |name| app(&name).run())
 }
 
+/// What asks this test binary for an app on this port of 127.0.0.1.
+fn command(app: &str, port: &str) -> Command {
+    let test = format!("{}::serves_when_asked", module_path!());
+    let (_crate, test) = test.split_once("::").expect("a path has a crate");
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(ASKED, app)
+        .env("TASKPULSE_HOST", "127.0.0.1")
+        .env("TASKPULSE_PORT", port)
+        .env("TASKPULSE_DEBUG_ACTIONS", "on")
+        .env_remove("RUST_LOG");
+    command
+}
+
+/// What an app that does not start prints.
+pub(super) fn complaint(app: &str, port: u16) -> String {
+    let output = command(app, &port.to_string()).output().unwrap();
+    assert!(!output.status.success(), "it starts");
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
 // === impl Child ===
 
 impl Child {
     pub(super) fn spawn(app: &str) -> Self {
-        let test = format!("{}::serves_when_asked", module_path!());
-        let (_crate, test) = test.split_once("::").expect("a path has a crate");
-        let mut process = Command::new(env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture", "--test-threads=1"])
-            .env(ASKED, app)
-            .env("TASKPULSE_HOST", "127.0.0.1")
-            .env("TASKPULSE_PORT", "0")
-            .env("TASKPULSE_DEBUG_ACTIONS", "on")
-            .env_remove("RUST_LOG")
+        let mut process = command(app, "0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

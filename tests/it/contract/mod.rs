@@ -1,11 +1,15 @@
 //! The HTTP contract: the conformance table, row by row, and what else can be
 //! relied on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod child;
 mod context;
 mod custom_ping;
 mod debug;
+mod malformed;
 mod mounted;
+mod nasty;
 mod page;
 mod payload;
 mod requests;

@@ -4,7 +4,7 @@ use axum::{Router, routing::get};
 use taskpulse::{App, Error, WebSocket};
 use tokio::{net::TcpListener, runtime::Builder};
 
-use super::routing::echo;
+use super::{child::complaint, routing::echo};
 use crate::harness::Server;
 
 async fn handler() {}
@@ -93,4 +93,15 @@ fn run_is_not_for_the_inside_of_a_runtime() {
         .expect_err("it starts none");
     assert!(matches!(error, Error::InsideRuntime), "{error}");
     assert!(error.to_string().contains("App::serve"), "{error}");
+}
+
+#[test]
+fn a_taken_port_is_named_but_does_not_hide_a_mistake() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let said = complaint("echo", port);
+    let in_use = format!("127.0.0.1:{port} is already in use");
+    assert!(said.contains(&in_use) && said.contains("--port"), "{said}");
+    let said = complaint("two_entrypoints", port);
+    assert!(said.contains("App::entrypoint was called twice"), "{said}");
 }
