@@ -1,7 +1,11 @@
 //! The HTTP contract: the conformance table, row by row, and what else can be
 //! relied on.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on panics, and says where"
+)]
 
 mod child;
 mod context;
