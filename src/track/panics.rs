@@ -33,8 +33,12 @@ pub(crate) fn chain_hook() {
 }
 
 /// The panic that this thread is unwinding from, as far as it is known.
+///
+/// It stays noted: other guards that the same panic drops say it as well, and
+/// so does whoever catches it.
 pub(super) fn current() -> String {
-    noted().unwrap_or_else(|| "panicked".to_owned())
+    let noted = LAST.try_with(|last| last.borrow().clone()).ok().flatten();
+    noted.unwrap_or_else(|| "panicked".to_owned())
 }
 
 /// The text of a panic that this thread has just caught.
