@@ -179,7 +179,9 @@ impl TaskBuilder {
             let step = guard.in_scope(|| settle(catch_unwind(AssertUnwindSafe(work))));
             guard.settle(step);
         };
-        match thread::Builder::new().name(name.clone()).spawn(run) {
+        // A thread's name may hold no NUL; std panics at one.
+        let thread = thread::Builder::new().name(name.replace('\0', " "));
+        match thread.spawn(run) {
             Ok(_detached) => Ok(join),
             Err(source) => Err(Error::Thread { name, source }),
         }
