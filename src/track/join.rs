@@ -110,7 +110,7 @@ impl Future for TaskJoin {
         Poll::Ready(TaskEnd {
             state: ending.state,
             result: ending.result.as_deref().map(|json| {
-                serde_json::from_str(json).expect("the result was written by serde_json")
+                serde_json::from_str(json).expect("a result is kept only if it can be read")
             }),
             error: ending.error.as_deref().map(str::to_owned),
         })

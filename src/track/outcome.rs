@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::panic_text;
 use crate::{task::Step, telemetry::drop_quietly};
@@ -39,25 +40,32 @@ pub(super) fn settle<T: Serialize, E: Display>(outcome: Caught<Result<T, E>>) ->
 
 /// The step for a value, whose JSON becomes the result.
 pub(super) fn succeed(value: impl Serialize) -> Step {
-    let (result, note) = match serde_json::to_string(&value) {
-        Ok(text) if text == "null" => (None, None),
-        Ok(text) if text.len() <= MAX_RESULT => (Some(text.into()), None),
-        Ok(text) => (
-            None,
-            Some(format!(
-                "the result is {} bytes of JSON; at most {MAX_RESULT} are kept",
-                text.len()
-            )),
-        ),
-        Err(error) => (
-            None,
-            Some(format!("the result cannot be written as JSON: {error}")),
-        ),
-    };
-    Step::Succeed {
-        result,
-        note: note.map(cut),
+    match written(&value) {
+        Ok(result) => Step::Succeed { result, note: None },
+        Err(note) => Step::Succeed {
+            result: None,
+            note: Some(cut(note)),
+        },
     }
+}
+
+/// A result as JSON, none for `null`; else why it is not kept.
+fn written(value: &impl Serialize) -> Result<Option<Box<str>>, String> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| format!("the result cannot be written as JSON: {error}"))?;
+    if text == "null" {
+        return Ok(None);
+    }
+    if text.len() > MAX_RESULT {
+        return Err(format!(
+            "the result is {} bytes of JSON; at most {MAX_RESULT} are kept",
+            text.len()
+        ));
+    }
+    // Readers stop at a depth, at 128 the one that `TaskJoin` uses.
+    serde_json::from_str::<Value>(&text)
+        .map_err(|error| format!("the result cannot be read back as JSON: {error}"))?;
+    Ok(Some(text.into()))
 }
 
 /// The step for an error.
