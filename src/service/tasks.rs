@@ -9,7 +9,10 @@ use std::{
 use axum::{
     Json,
     body::Body,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
@@ -24,7 +27,7 @@ use super::{
     errors::{JSON, Refusal},
 };
 use crate::{
-    TaskId, TaskState,
+    InvalidTaskId, TaskId, TaskState,
     task::{Slice, View, Window, file},
     track::Live,
 };
@@ -104,10 +107,11 @@ pub(super) async fn list(
 /// `GET /tasks/{id}`.
 pub(super) async fn one(
     State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let id: TaskId = id
-        .parse()
+    // What is no UTF-8 is no id either.
+    let id = id.map_or(Err(InvalidTaskId), |Path(id)| id.parse::<TaskId>());
+    let id = id
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "Invalid task id").details(error))?;
     let view = service.tracker.registry().find(id).ok_or_else(|| {
         Refusal::new(StatusCode::NOT_FOUND, "No such task")
