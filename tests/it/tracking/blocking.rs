@@ -105,6 +105,7 @@ fn any_name_of_a_task_will_do_for_its_thread() {
 #[test]
 fn a_closure_may_use_the_runtime_of_the_app() {
     let server = Server::spawn(App::new());
+    server.ping(); // It serves, so that the app has its runtime.
     let work = || Handle::current().block_on(async { Ok::<_, String>("from inside") });
     let join = server.tasks.begin("both").spawn_blocking(work).unwrap();
     let id = join.id();
