@@ -16,11 +16,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hyper::{StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 
 use super::{
     Service,
@@ -230,7 +230,13 @@ impl Page {
             started = true;
             Some(Ok::<_, Infallible>(Bytes::from(chunk)))
         });
-        let body = Body::from_stream(stream::iter(chunks));
+        // Without the turn that it gives away, a client that reads fast enough
+        // would keep the front to itself for many chunks in a row.
+        let turns = stream::iter(chunks).then(|chunk| async {
+            yield_now().await;
+            chunk
+        });
+        let body = Body::from_stream(turns);
         ([(CONTENT_TYPE, JSON)], body).into_response()
     }
 }

@@ -409,7 +409,7 @@ fn a_page_of_great_tasks_does_not_keep_ping_waiting() {
         assert!(length > TASKS * text.len(), "{length}");
         assert!(tail.ends_with(b"],\"next\":null}"));
         let (pings, slowest) = pings.join().unwrap();
-        assert!(pings > 10, "{pings} pings while it was written");
+        assert!(pings > 100, "{pings} pings while it was written");
         assert!(slowest < PATIENCE / 10, "{slowest:?}");
     });
     for id in ids {
