@@ -17,6 +17,7 @@ mod disconnect;
 mod examples;
 mod harness;
 mod limits;
+mod mixed;
 mod promises;
 mod readme;
 mod shutdown;
