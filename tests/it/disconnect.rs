@@ -89,8 +89,7 @@ fn serve(app: App) -> Server {
 fn sources() -> (Server, mpsc::Receiver<String>) {
     let (dropped, told) = mpsc::channel();
     let mut app = App::new();
-    type Kind = (&'static str, fn() -> Items);
-    let kinds: [Kind; 2] = [("parked", parked), ("yielding", yielding)];
+    let kinds = [("parked", parked as fn() -> Items), ("yielding", yielding)];
     for (kind, items) in kinds {
         let (sse, body) = (dropped.clone(), dropped.clone());
         let source = move |dropped| Source {

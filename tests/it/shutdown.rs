@@ -2,7 +2,9 @@
 
 use std::{
     convert::Infallible,
-    env, thread,
+    env,
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -10,12 +12,14 @@ use futures_util::stream;
 use rustix::process::Signal;
 use serde_json::json;
 use taskpulse::App;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::time::sleep;
 
-use crate::harness::{Client, Process, Server, eventually};
+use crate::harness::{Client, PATIENCE, Process, Server, eventually};
 
 /// Set where a test is to be a program.
 const PROGRAM: &str = "TASKPULSE_TEST_PROGRAM";
+
+const EMPTY_POST: &str = "POST /invocations HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n";
 
 /// What the time to stop may be off by, on a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
@@ -157,43 +161,47 @@ fn an_endless_answer_lasts_as_long_as_the_drain() {
     assert!(rest.contains(r#""state":"interrupted""#), "{rest}");
 }
 
-#[test]
-fn an_endless_stream_of_the_users_ends_with_the_drain() {
-    let mut server = Server::spawn(App::new().entrypoint(async || {
+/// A server whose users stream without an end, and a client that listens.
+fn streaming() -> (Server, Client) {
+    let server = Server::spawn(App::new().entrypoint(async || {
         taskpulse::stream(stream::unfold((), |()| async {
             sleep(Duration::from_millis(10)).await;
             Some((Ok::<_, Infallible>(1), ()))
         }))
     }));
-    let mut clients = [server.client(), server.client()];
-    for client in &mut clients {
-        client.send("POST /invocations HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
-        assert_eq!(client.head().status, 200);
+    let mut client = server.client();
+    client.send(EMPTY_POST);
+    assert_eq!(client.head().status, 200);
+    (server, client)
+}
+
+/// A server whose handlers block both its workers until what is given back
+/// besides is dropped.
+fn blocked() -> (Server, mpsc::Sender<()>) {
+    let (say_blocked, told) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let server = Server::spawn(App::new().entrypoint(async move || {
+        say_blocked.send(()).unwrap();
+        released.lock().unwrap().recv().unwrap_or_default();
+    }));
+    for _ in 0..2 {
+        server.client().send(EMPTY_POST);
+        told.recv_timeout(PATIENCE).unwrap();
     }
-    let began = Instant::now();
-    server.end().unwrap();
-    assert_took(began, Duration::from_secs(10));
+    (server, release)
 }
 
 #[test]
-fn blocked_workers_do_not_hold_the_end_up() {
-    let (say_blocked, mut blocked) = mpsc::channel(2);
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = std::sync::Arc::new(std::sync::Mutex::new(released));
-    let mut server = Server::spawn(App::new().entrypoint(async move || {
-        say_blocked.try_send(()).unwrap();
-        // Until the test has ended and dropped the other end.
-        released.lock().unwrap().recv().unwrap_or_default();
-    }));
-    let clients = [server.client(), server.client()];
-    for mut client in clients {
-        client.send("POST /invocations HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
-        assert_eq!(blocked.blocking_recv(), Some(()));
-    }
+fn user_code_does_not_hold_the_end_up() {
+    let (mut streaming, _listener) = streaming();
+    let (mut blocked, _release) = blocked();
     let began = Instant::now();
-    server.end().unwrap();
+    streaming.stop();
+    blocked.stop();
+    streaming.end().unwrap();
+    blocked.end().unwrap();
     assert_took(began, Duration::from_secs(10));
-    drop(release);
 }
 
 /// Not a test but the program of the next one.
@@ -224,7 +232,7 @@ fn signals_are_heard_while_every_worker_is_blocked() {
         let workers = thread::available_parallelism().map_or(8, usize::from);
         let requests = (0..workers * 2).map(|_| {
             let mut client = agent.client();
-            client.send("POST /invocations HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+            client.send(EMPTY_POST);
             client
         });
         requests.collect::<Vec<_>>()

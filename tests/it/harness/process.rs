@@ -1,7 +1,7 @@
 //! The real binary.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -137,13 +137,11 @@ impl Process {
             .spawn()
             .expect("the binary starts");
         let output = child.stdout.as_mut().expect("piped");
-        #[expect(
-            clippy::unbuffered_bytes,
-            reason = "nothing beyond that line may leave the pipe"
-        )]
-        let line = output.bytes().map_while(Result::ok);
-        let line: Vec<u8> = line.take_while(|byte| *byte != b'\n').collect();
-        let line: Value = serde_json::from_slice(&line).expect("a line of JSON");
+        // Byte by byte: nothing beyond that line leaves the pipe.
+        let mut line = String::new();
+        let mut output = BufReader::with_capacity(1, output);
+        output.read_line(&mut line).expect("a line");
+        let line: Value = serde_json::from_str(&line).expect("a line of JSON");
         Self {
             address: line["address"].as_str().unwrap().parse().unwrap(),
             child,
