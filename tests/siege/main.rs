@@ -9,7 +9,6 @@
     clippy::disallowed_types,
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::unwrap_used,
     reason = "tests block and measure on threads of their own, and say what they measured"
 )]
 
