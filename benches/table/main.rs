@@ -1,0 +1,122 @@
+//! How fast and how small taskpulse is: one Markdown table.
+//!
+//! `cargo bench` measures every row and takes about two minutes; `cargo bench
+//! -- ping` measures the rows whose names contain `ping`. What is compared is
+//! measured alternately in one run, so a busy machine disturbs both sides; a
+//! ratio is the median of those of neighbouring rounds. A missed bound is said
+//! in the table and fails nothing, since another machine may be busier.
+//!
+//! The servers are processes of their own: this program, started again with the
+//! name of a [`Role`](roles::Role). So each has the threads that it would have
+//! anywhere, and none shares them with the generator of load.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    reason = "a program that measures and prints"
+)]
+
+mod child;
+mod http;
+mod load;
+mod report;
+mod roles;
+mod start;
+mod tracking;
+
+use std::{env, error::Error};
+
+use report::{Bound, Row};
+use roles::Role;
+
+/// Whatever goes wrong ends the program.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const ROWS: [Row; 9] = [
+    Row {
+        name: "ping",
+        what: "`GET /ping` requests/s, 32 connections",
+        against: "bare axum",
+        bound: Bound::AtLeast(1.0),
+        measure: http::ping,
+    },
+    Row {
+        name: "invocations",
+        what: "`POST /invocations` that begins and ends a task, requests/s, 32 connections",
+        against: "bare axum JSON echo",
+        bound: Bound::AtLeast(0.55),
+        measure: http::invocations,
+    },
+    Row {
+        name: "begin-end",
+        what: "begin + end in code, no subscriber",
+        against: "",
+        bound: Bound::Under(500.0, "ns"),
+        measure: tracking::begin_end,
+    },
+    Row {
+        name: "begin-end-crowd",
+        what: "begin + end of the newest of 1,000,000 active",
+        against: "of the only one",
+        bound: Bound::AtMost(1.2),
+        measure: tracking::newest_of_many,
+    },
+    Row {
+        name: "begin-end-oldest",
+        what: "begin + end of the oldest of 1,000,000 active",
+        against: "",
+        bound: Bound::Under(500.0, "ns"),
+        measure: tracking::oldest_of_many,
+    },
+    Row {
+        name: "begin-end-threads",
+        what: "begin + end from 2 threads, time per operation",
+        against: "1 thread",
+        bound: Bound::AtMost(1.5),
+        measure: tracking::two_threads,
+    },
+    Row {
+        name: "memory",
+        what: "resident memory per active task with two metadata keys, of 1,000,000",
+        against: "",
+        bound: Bound::Under(600.0, "bytes"),
+        measure: tracking::memory,
+    },
+    Row {
+        name: "ping-crowd",
+        what: "`GET /ping` with 1,000,000 active tasks, time per request, 32 connections",
+        against: "idle",
+        bound: Bound::AtMost(1.2),
+        measure: http::ping_in_a_crowd,
+    },
+    Row {
+        name: "start",
+        what: "start of the binary to the first 200 on `/ping`",
+        against: "",
+        bound: Bound::Under(50.0, "ms"),
+        measure: start::first_answer,
+    },
+];
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some(role) = arguments.first().and_then(|name| Role::named(name)) {
+        return role.play();
+    }
+    // `cargo test --all-targets` starts this, too, and measures nothing.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let wanted: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    report::head();
+    for row in &ROWS {
+        if wanted.is_empty() || wanted.iter().any(|name| row.name.contains(*name)) {
+            row.fill()?;
+        }
+    }
+    Ok(())
+}
