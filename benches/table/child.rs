@@ -1,12 +1,17 @@
 //! Processes that this program starts, and stops again.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use super::{Outcome, roles::Role};
+
+/// Linux tells processor time in hundredths of a second, on every machine.
+const MILLISECONDS_A_TICK: u64 = 10;
 
 /// A process that plays a role. Killed when dropped.
 pub(crate) struct Child {
@@ -36,6 +41,16 @@ impl Child {
         let output = child.process.stdout.as_mut().ok_or("its output is piped")?;
         BufReader::new(output).read_line(&mut child.said)?;
         Ok(child)
+    }
+
+    /// Processor time that it has taken so far, all threads, user and system.
+    pub(crate) fn processor_time(&self) -> Outcome<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The second field is the program's name, which may contain anything.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|field| field.parse().unwrap_or(0)).sum();
+        Ok(Duration::from_millis(ticks * MILLISECONDS_A_TICK))
     }
 
     /// Where it listens.

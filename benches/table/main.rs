@@ -56,21 +56,21 @@ const ROWS: [Row; 9] = [
         measure: tracking::begin_end,
     },
     Row {
-        name: "begin-end-crowd",
+        name: "crowd-newest",
         what: "begin + end of the newest of 1,000,000 active",
         against: "of the only one",
         bound: Bound::AtMost(1.2),
         measure: tracking::newest_of_many,
     },
     Row {
-        name: "begin-end-oldest",
+        name: "crowd-oldest",
         what: "begin + end of the oldest of 1,000,000 active",
         against: "",
         bound: Bound::Under(500.0, "ns"),
         measure: tracking::oldest_of_many,
     },
     Row {
-        name: "begin-end-threads",
+        name: "threads",
         what: "begin + end from 2 threads, time per operation",
         against: "1 thread",
         bound: Bound::AtMost(1.5),
@@ -84,7 +84,7 @@ const ROWS: [Row; 9] = [
         measure: tracking::memory,
     },
     Row {
-        name: "ping-crowd",
+        name: "crowd-ping",
         what: "`GET /ping` with 1,000,000 active tasks, time per request, 32 connections",
         against: "idle",
         bound: Bound::AtMost(1.2),
