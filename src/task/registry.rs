@@ -8,9 +8,10 @@
 //!
 //! Ids ascend, so a task enters its ordered map at the right edge, which stays
 //! in the cache however many tasks there are. Shards keep two threads that
-//! begin and end tasks out of each other's way.
+//! begin and end tasks out of each other's way, and what every one of them
+//! writes lies on cache lines apart from what they only read.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::Deref, sync::Arc};
 
 use super::{
     Change, Clock, Event, NewTask, Ping, Step, Task, TaskId, TaskState, View,
@@ -30,14 +31,20 @@ pub(crate) struct Limits {
 
 /// Every task, and the ping status that follows from them.
 pub(crate) struct Registry<P> {
-    shards: Box<[Padded<P>]>,
-    history: Mutex<History>,
+    shards: Box<[Padded<Mutex<Shard<P>>>]>,
+    history: Padded<Mutex<History>>,
     max_active: AtomicUsize,
+    counts: Padded<Counts>,
+    pub(crate) ping: Padded<Ping>,
+    pub(crate) clock: Clock,
+}
+
+/// What every begin and end changes.
+#[derive(Debug)]
+struct Counts {
     active: AtomicUsize,
     ids: IdSource,
     seq: AtomicU64,
-    pub(crate) ping: Ping,
-    pub(crate) clock: Clock,
 }
 
 /// The refusal of a task beyond the greatest number of active ones.
@@ -73,9 +80,10 @@ pub(crate) struct Window {
     pub(crate) limit: usize,
 }
 
-/// A shard on cache lines of its own.
+/// Something on cache lines of its own.
+#[derive(Debug)]
 #[repr(align(128))]
-struct Padded<P>(Mutex<Shard<P>>);
+pub(crate) struct Padded<T>(T);
 
 struct Shard<P> {
     active: BTreeMap<TaskId, Arc<Task<P>>>,
@@ -105,13 +113,15 @@ impl<P> Registry<P> {
 
     pub(crate) fn new(limits: Limits, clock: Clock) -> Self {
         Self {
-            shards: (0..Self::SHARDS).map(|_| Padded::new()).collect(),
-            history: Mutex::new(History::with_limit(limits.history)),
+            shards: (0..Self::SHARDS).map(|_| Shard::new()).collect(),
+            history: Padded(Mutex::new(History::with_limit(limits.history))),
             max_active: AtomicUsize::new(limits.max_active.min(Limits::NO_LIMIT)),
-            active: AtomicUsize::new(0),
-            ids: IdSource::starting_at(clock.wall()),
-            seq: AtomicU64::new(1),
-            ping: Ping::new(&clock),
+            counts: Padded(Counts {
+                active: AtomicUsize::new(0),
+                ids: IdSource::starting_at(clock.wall()),
+                seq: AtomicU64::new(1),
+            }),
+            ping: Padded(Ping::new(&clock)),
             clock,
         }
     }
@@ -132,14 +142,14 @@ impl<P> Registry<P> {
 
     /// How many tasks are active.
     pub(crate) fn active(&self) -> usize {
-        self.active.load(Ordering::Acquire)
+        self.counts.active.load(Ordering::Acquire)
     }
 
     /// Registers a running task. The caller announces the event.
     pub(crate) fn begin(&self, new: NewTask, payload: P) -> Result<Event<P>, AtCapacity> {
         self.take_place()?;
         self.ping.enter(&self.clock);
-        let id = self.ids.next();
+        let id = self.counts.ids.next();
         let task = Arc::new(Task::begin(id, new, self.clock.now(), payload));
         let mut shard = self.shard(id);
         shard.active.insert(id, Arc::clone(&task));
@@ -165,7 +175,7 @@ impl<P> Registry<P> {
         shard.ended.insert(id, task);
         drop(shard);
         self.remember(id);
-        self.active.fetch_sub(1, Ordering::AcqRel);
+        self.counts.active.fetch_sub(1, Ordering::AcqRel);
         self.ping.leave(&self.clock);
         Ok(event)
     }
@@ -189,7 +199,7 @@ impl<P> Registry<P> {
         for shard in &self.shards {
             let mut after = 0;
             loop {
-                let shard = lock(&shard.0);
+                let shard = lock(shard);
                 let found = all.len();
                 all.extend(shard.active_after(after).take(Self::STRIDE).map(View::of));
                 drop(shard);
@@ -226,7 +236,7 @@ impl<P> Registry<P> {
     fn newest(&self, slice: Slice, before: u64, count: usize) -> Vec<TaskId> {
         let mut ids = Vec::new();
         for shard in &self.shards {
-            lock(&shard.0).newest(slice, before, count, &mut ids);
+            lock(shard).newest(slice, before, count, &mut ids);
         }
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.truncate(count);
@@ -235,7 +245,8 @@ impl<P> Registry<P> {
 
     fn take_place(&self) -> Result<(), AtCapacity> {
         let max_active = self.max_active.load(Ordering::Acquire);
-        self.active
+        self.counts
+            .active
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
                 (active < max_active).then_some(active + 1)
             })
@@ -255,12 +266,12 @@ impl<P> Registry<P> {
         drop(task); // Here, where no lock is held.
     }
 
-    fn shard(&self, id: TaskId) -> MutexGuard<'_, Shard<P>> {
-        lock(&self.shards[(u64::from(id) % Self::SHARDS) as usize].0)
+    fn next_seq(&self) -> u64 {
+        self.counts.seq.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn next_seq(&self) -> u64 {
-        self.seq.fetch_add(1, Ordering::Relaxed)
+    fn shard(&self, id: TaskId) -> MutexGuard<'_, Shard<P>> {
+        lock(&self.shards[(u64::from(id) % Self::SHARDS) as usize])
     }
 }
 
@@ -276,18 +287,24 @@ impl<P> fmt::Debug for Registry<P> {
 
 // === impl Padded ===
 
-impl<P> Padded<P> {
-    fn new() -> Self {
-        Self(Mutex::new(Shard {
-            active: BTreeMap::new(),
-            ended: BTreeMap::new(),
-        }))
+impl<T> Deref for Padded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
     }
 }
 
 // === impl Shard ===
 
 impl<P> Shard<P> {
+    fn new() -> Padded<Mutex<Self>> {
+        Padded(Mutex::new(Self {
+            active: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        }))
+    }
+
     fn refusal(&self, id: TaskId) -> StepError {
         match self.ended.get(&id).and_then(|task| task.ending()) {
             Some(ending) => StepError::Ended(ending.state),

@@ -202,15 +202,13 @@ impl TaskBuilder {
     ///
     /// Those of [`Tasks::add_async_task`].
     pub fn start(self) -> Result<TaskHandle, Error> {
-        let tracker = Arc::clone(self.tasks.tracker());
-        let new = self.tasks.checked(self.name, self.draft, self.begun_at)?;
+        let (tracker, new) = self.tasks.checked(self.name, self.draft, self.begun_at)?;
         let task = tracker.begin(new, Live::default())?;
         Ok(TaskHandle::new(tracker, task))
     }
 
     fn begin(self, abort: Option<AbortHandle>) -> Result<(TaskHandle, TaskJoin), Error> {
-        let tracker = Arc::clone(self.tasks.tracker());
-        let new = self.tasks.checked(self.name, self.draft, self.begun_at)?;
+        let (tracker, new) = self.tasks.checked(self.name, self.draft, self.begun_at)?;
         let (live, ended) = Live::spawned(abort);
         let task = tracker.begin(new, live)?;
         let guard = TaskHandle::new(Arc::clone(&tracker), Arc::clone(&task));

@@ -103,8 +103,8 @@ impl Tasks {
         let begun_at = Location::caller();
         let mut draft = Draft::default();
         draft.put_all(metadata);
-        let new = self.checked(name.into(), draft, begun_at)?;
-        Ok(self.tracker.begin(new, Live::default())?.id)
+        let (tracker, new) = self.clone().checked(name.into(), draft, begun_at)?;
+        Ok(tracker.begin(new, Live::default())?.id)
     }
 
     /// Ends a task as `succeeded`: the SDK's call of this name.
@@ -234,18 +234,19 @@ impl Tasks {
         Instrumented::new(task, future)
     }
 
-    /// What begins a task, checked.
+    /// What begins a task, checked, and the door it begins at.
     pub(super) fn checked(
-        &self,
+        self,
         name: String,
         draft: Draft,
         begun_at: &'static Location<'static>,
-    ) -> Result<NewTask, Error> {
-        Ok(NewTask {
+    ) -> Result<(Arc<Tracker>, NewTask), Error> {
+        let new = NewTask {
             name: check_name(name)?,
             metadata: draft.finish(self.tracker.redaction())?,
-            origin: self.origin.clone(),
+            origin: self.origin,
             begun_at,
-        })
+        };
+        Ok((self.tracker, new))
     }
 }
