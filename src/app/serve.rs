@@ -156,7 +156,7 @@ impl App {
         }
         self.tracker.runs_on(&work);
         let service = Arc::new(Service::new(Arc::clone(&self.tracker), self.config));
-        let router = user_router(self.routes, &service);
+        let router = user_router(self.routes);
         let front = Front::start(doors.listeners, &service, router, self.probe, work.clone())?;
         announce(doors.address, doors.admin, doors.on_terminal, self.greeting);
         for hook in self.on_start {

@@ -10,7 +10,7 @@ use hyper::{
 };
 use uuid::Uuid;
 
-use super::headers::forwardable;
+use super::{headers::forwardable, introduction::Introduction};
 use crate::{Tasks, task::Origin};
 
 /// The AgentCore context of a request; an extractor.
@@ -74,18 +74,12 @@ const MAX_ID: usize = 256;
 // === impl Context ===
 
 impl Context {
-    /// Reads a request's headers. Ids that are no visible ASCII text of at most
-    /// 256 bytes are taken as absent.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// Reads the headers of a request that was begun as `origin`.
+    fn of(origin: &Arc<Origin>, headers: &HeaderMap) -> Self {
         let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(Box::<str>::from);
         let token = text(&IDENTITY_TOKEN).or_else(|| text(&WORKLOAD_TOKEN));
-        let origin = Origin {
-            session_id: id(headers.get(&SESSION_ID)),
-            request_id: id(headers.get(&REQUEST_ID))
-                .unwrap_or_else(|| Uuid::new_v4().to_string().into()),
-        };
         Self {
-            origin: Arc::new(origin),
+            origin: Arc::clone(origin),
             headers: Arc::new(forwardable(headers)),
             workload_token: token.map(Secret),
             callback_url: text(&CALLBACK_URL),
@@ -129,10 +123,9 @@ impl<S: Sync> FromRequestParts<S> for Context {
     type Rejection = crate::Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, crate::Error> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
+        let introduction = Introduction::of(&parts.extensions);
+        introduction
+            .map(|introduction| Self::of(&introduction.origin, &parts.headers))
             .ok_or_else(|| outside("Context"))
     }
 }
@@ -143,11 +136,19 @@ impl<S: Sync> FromRequestParts<S> for Tasks {
     type Rejection = crate::Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, crate::Error> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
+        Introduction::of(&parts.extensions)
+            .map(Introduction::tasks)
             .ok_or_else(|| outside("Tasks"))
+    }
+}
+
+/// The ids that a request's headers name. Those that are no visible ASCII text
+/// of at most 256 bytes are taken as absent.
+pub(super) fn origin(headers: &HeaderMap) -> Origin {
+    Origin {
+        session_id: id(headers.get(&SESSION_ID)),
+        request_id: id(headers.get(&REQUEST_ID))
+            .unwrap_or_else(|| Uuid::new_v4().to_string().into()),
     }
 }
 

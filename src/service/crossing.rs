@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract::DefaultBodyLimit};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body::{Body as _, Frame};
@@ -33,6 +33,7 @@ use super::{
     budget::Share,
     errors::Refusal,
     in_flight::Flight,
+    introduction::Introduction,
     upload,
 };
 use crate::{
@@ -122,19 +123,23 @@ impl Crossing {
     }
 
     fn cross(&self, passage: Passage) {
-        self.runtime.spawn(over_there(self.router.clone(), passage));
+        let service = Arc::clone(&self.service);
+        self.runtime
+            .spawn(over_there(service, self.router.clone(), passage));
     }
 }
 
 /// What happens on the other side.
-async fn over_there(router: Router, passage: Passage) {
+async fn over_there(service: Arc<Service>, router: Router, passage: Passage) {
     let Passage {
         mut request,
         answer,
         flight,
         share,
     } = passage;
-    request.extensions_mut().insert(flight.clone());
+    // The upload has held the body to our limit.
+    let limit = DefaultBodyLimit::disable();
+    Introduction::give(&mut request, service, flight.clone(), limit);
     // `async` so that whatever the user's layers do at once is caught as well.
     let handled = AssertUnwindSafe(async move { router.oneshot(request).await })
         .catch_unwind()

@@ -1,31 +1,51 @@
 //! The SDK's debug actions: `{"_agent_core_app_action": "..."}` to
 //! `/invocations`, obeyed only where the operator has switched them on.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin};
 
 use axum::{
-    Extension, Json,
+    Json,
     body::{Body, Bytes},
     extract::{FromRequest as _, Request},
-    middleware::Next,
+    handler::Handler,
     response::{IntoResponse as _, Response},
 };
+use futures_util::future::Either;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Service, errors::Refusal, payload, ping::PingBody};
+use super::{errors::Refusal, introduction::Introduction, payload, ping::PingBody};
 use crate::{PingStatus, Tasks};
 
-/// Answers a debug action; hands everything else on.
-pub(super) async fn debug_actions(
-    Extension(service): Extension<Arc<Service>>,
-    tasks: Tasks,
-    request: Request,
-    next: Next,
-) -> Response {
-    if !service.config.debug_actions {
-        return next.run(request).await;
+/// A handler that answers debug actions; everything else it hands on.
+///
+/// A handler and no middleware, which would cost every request a boxed service
+/// and a boxed future.
+#[derive(Clone, Debug)]
+pub(super) struct Obedient<H>(pub(super) H);
+
+impl<H, T> Handler<T, ()> for Obedient<H>
+where
+    H: Handler<T, ()>,
+    T: 'static,
+{
+    type Future = Either<H::Future, Pin<Box<dyn Future<Output = Response> + Send>>>;
+
+    fn call(self, request: Request, (): ()) -> Self::Future {
+        match Introduction::of(request.extensions()) {
+            Some(introduction) if introduction.service.config.debug_actions => {
+                let tasks = introduction.tasks();
+                Either::Right(Box::pin(obey_or_hand_on(tasks, request, self.0)))
+            }
+            Some(_) | None => Either::Left(self.0.call(request, ())),
+        }
     }
+}
+
+async fn obey_or_hand_on<H, T>(tasks: Tasks, request: Request, handler: H) -> Response
+where
+    H: Handler<T, ()>,
+{
     let (parts, body) = request.into_parts();
     let body = match Bytes::from_request(Request::new(body), &()).await {
         Ok(body) => body,
@@ -33,7 +53,10 @@ pub(super) async fn debug_actions(
     };
     match action(&body) {
         Some(action) => obey(&tasks, &action),
-        None => next.run(Request::from_parts(parts, Body::from(body))).await,
+        None => {
+            let request = Request::from_parts(parts, Body::from(body));
+            handler.call(request, ()).await
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod fallback;
 mod front;
 mod headers;
 mod in_flight;
+mod introduction;
 mod payload;
 mod ping;
 mod ping_handler;

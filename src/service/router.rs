@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
+    Router,
     body::Body,
     extract::{DefaultBodyLimit, Request},
     handler::Handler,
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, any, get, post},
 };
@@ -18,20 +18,19 @@ use tokio::runtime::Handle;
 
 use super::{
     Payload, Probe, Service,
-    context::Context,
-    debug::debug_actions,
+    debug::Obedient,
     errors::Refusal,
     fallback::{
         elsewhere, method_not_allowed, no_websocket, not_found, plain_websocket, wants_websocket,
     },
     in_flight::Flying,
+    introduction::Introduction,
     keep_asking,
     ping::PingAnswer,
     ready::ready,
     tasks,
     upload::too_large,
 };
-use crate::Tasks;
 
 /// Paths that are ours, now or announced: a user's route there is refused.
 pub(crate) const RESERVED: [&str; 10] = [
@@ -79,14 +78,9 @@ impl UserRoutes {
     }
 }
 
-/// The user's routes with all they may count on: their extractors, the
-/// contract's errors. The front holds the body limit, and axum's own is off.
-pub(crate) fn user_router(routes: UserRoutes, service: &Arc<Service>) -> Router {
-    // The front has taken the body in, and counted it.
-    introduced(routes, service, DefaultBodyLimit::disable())
-}
-
-fn introduced(routes: UserRoutes, service: &Arc<Service>, body_limit: DefaultBodyLimit) -> Router {
+/// The user's routes, and the contract's errors for what they do not answer.
+/// Requests must be introduced before they come here ([`Introduction`]).
+pub(crate) fn user_router(routes: UserRoutes) -> Router {
     let mut router = routes.router;
     if !routes.has_entrypoint {
         router = router.route("/invocations", invocations(no_entrypoint));
@@ -97,9 +91,6 @@ fn introduced(routes: UserRoutes, service: &Arc<Service>, body_limit: DefaultBod
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(body_limit)
-        .layer(from_fn_with_state(Arc::clone(service), introduce))
-        .layer(Extension(Arc::clone(service)))
 }
 
 /// `/ready` and the tasks API.
@@ -137,8 +128,7 @@ pub(crate) fn mounted_router(
             "/ping/",
             any(|request: Request| async move { elsewhere("/ping", request.uri()) }),
         );
-    let body_limit = DefaultBodyLimit::max(service.config.body_limit);
-    introduced(routes, service, body_limit)
+    user_router(routes)
         .layer(from_fn_with_state(Arc::clone(service), check_in))
         .merge(ours.method_not_allowed_fallback(method_not_allowed))
 }
@@ -159,7 +149,7 @@ where
     H: Handler<T, ()>,
     T: 'static,
 {
-    post(handler).layer(from_fn(debug_actions))
+    post(Obedient(handler))
 }
 
 async fn no_entrypoint(Payload(_): Payload<Value>) -> Refusal {
@@ -171,22 +161,6 @@ async fn no_websocket_route(request: Request) -> Response {
         return no_websocket();
     }
     plain_websocket().await
-}
-
-/// Gives the request the context and the handle that extractors hand out.
-async fn introduce(
-    axum::extract::State(service): axum::extract::State<Arc<Service>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let context = Context::of(request.headers());
-    let tasks = Tasks::new(
-        Arc::clone(&service.tracker),
-        Some(Arc::clone(&context.origin)),
-    );
-    request.extensions_mut().insert(context);
-    request.extensions_mut().insert(tasks);
-    next.run(request).await
 }
 
 /// What the front does for a request that comes through it: counts it, and
@@ -205,8 +179,9 @@ async fn check_in(
     }
     service.tracker.runs_here();
     let flight = service.take_off(request.uri().path());
+    let body_limit = DefaultBodyLimit::max(limit);
+    Introduction::give(&mut request, service, flight.clone(), body_limit);
     // Extractors drop the request, and what it carries, before the handler runs.
-    request.extensions_mut().insert(flight.clone());
     let response = next.run(request).await;
     response.map(|body| Body::new(Flying::new(body, flight)))
 }

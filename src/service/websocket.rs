@@ -9,13 +9,12 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
 
 use axum::{
-    Error as AxumError, Extension,
+    Error as AxumError,
     extract::{
         FromRequest as _, Request, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket as AxumSocket, close_code},
@@ -38,7 +37,7 @@ use super::{
     Context, Service,
     errors::Refusal,
     fallback::{plain_websocket, wants_websocket},
-    in_flight::Flight,
+    introduction::Introduction,
 };
 use crate::{
     Tasks,
@@ -131,11 +130,7 @@ where
     F: Future<Output: WebSocketOutcome> + Send + 'static,
 {
     any(
-        |Extension(service): Extension<Arc<Service>>,
-         flight: Option<Extension<Flight>>,
-         context: Context,
-         tasks: Tasks,
-         request: Request| async move {
+        |introduction: Introduction, context: Context, request: Request| async move {
             if request.method() != Method::GET || !wants_websocket(request.headers()) {
                 return plain_websocket().await;
             }
@@ -144,10 +139,10 @@ where
                 Err(rejection) => return bad_upgrade(&rejection.body_text()),
             };
             upgrade.on_upgrade(move |socket| async move {
-                let (socket_of_user, ends) = WebSocket::pair(context, tasks);
+                let (socket_of_user, ends) = WebSocket::pair(context, introduction.tasks());
                 let work = async move { handler(socket_of_user).await.failure() };
-                drive(socket, ends, work, &service).await;
-                drop(flight);
+                drive(socket, ends, work, &introduction.service).await;
+                drop(introduction);
             })
         },
     )

@@ -38,7 +38,7 @@ fn routes() -> Routes {
         admin: admin_router(&service),
         ping: PingAnswer::new(tracker),
         crossing: Crossing {
-            router: user_router(user, &service),
+            router: user_router(user),
             service,
             runtime: Handle::current(),
         },
