@@ -10,6 +10,8 @@
 //! is kept in std's types, which add no interleavings of their own. The models
 //! are small enough to be tried whole: all of them take less than a second.
 
+#![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
+
 use std::{
     panic::Location,
     sync::{

@@ -4,7 +4,7 @@
 //! Here one thread takes the steps and turns the clock by hand; `threads` has
 //! many of them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
 
 mod model;
 mod threads;

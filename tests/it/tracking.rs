@@ -1,6 +1,8 @@
 //! Tracking from code: whatever becomes of the work, its task ends once, and
 //! says how.
 
+#![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
+
 mod blocking;
 mod calls;
 mod capacity;
