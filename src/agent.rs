@@ -98,7 +98,12 @@ impl Progress {
 
 /// What to try next, for a person at a terminal.
 fn greeting(address: SocketAddr) -> String {
-    let url = format!("http://{address}");
+    // Where it listens on all addresses, this machine's own is the one to ask.
+    let asked = match address.ip() {
+        ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        _ => address,
+    };
+    let url = format!("http://{asked}");
     format!(
         r#"
 

@@ -23,7 +23,7 @@ pub enum Error {
     Invalid(Cow<'static, str>),
 
     /// As many tasks are active as may be.
-    #[error("{max_active} tasks are active, the most allowed; try again when one has ended")]
+    #[error("as many tasks are active as may be ({max_active}); try again when one has ended")]
     Capacity {
         /// The greatest number of active tasks.
         max_active: usize,

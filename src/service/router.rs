@@ -33,9 +33,10 @@ use super::{
 };
 
 /// Paths that are ours, now or announced: a user's route there is refused.
-pub(crate) const RESERVED: [&str; 10] = [
+pub(crate) const RESERVED: [&str; 11] = [
     "/",
     "/ping",
+    "/ping/",
     "/invocations",
     "/ws",
     "/metrics",

@@ -287,7 +287,7 @@ fn no_more_tasks_than_allowed() {
         let refused = begin();
         assert_eq!(refused.status, 503);
         assert_eq!(refused.header("retry-after"), Some("1"));
-        let error = "2 tasks are active, the most allowed; try again when one has ended";
+        let error = "as many tasks are active as may be (2); try again when one has ended";
         assert_eq!(refused.error(), error);
         assert_eq!(
             agent.invoke(&json!({"action": "status"})).json()["active_tasks"],
