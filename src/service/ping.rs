@@ -1,9 +1,6 @@
 //! The answer of `/ping`: two fields, read from one atomic word.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use bytes::Bytes;
 use hyper::{Response, header::CONTENT_TYPE};
@@ -12,13 +9,14 @@ use serde::Serialize;
 use super::errors::JSON;
 use crate::{PingStatus, task::Served, track::Tracker};
 
-/// Answers pings. The text is written anew only when the status has changed.
-#[derive(Clone)]
-pub(super) struct PingAnswer {
-    tracker: Arc<Tracker>,
-    /// Locked by the one thread of the front, for the time of a clone.
-    last: Arc<Mutex<Option<(Served, Bytes)>>>,
-}
+/// Answers pings, from any thread and without a lock.
+#[derive(Clone, Debug)]
+pub(super) struct PingAnswer(Arc<Tracker>);
+
+/// What a connection was last answered: the text is written anew only when the
+/// status has changed.
+#[derive(Default)]
+pub(super) struct LastAnswer(Cell<Option<(Served, Bytes)>>);
 
 /// The contract's answer.
 ///
@@ -36,40 +34,42 @@ pub(super) struct PingBody {
 // === impl PingAnswer ===
 
 impl PingAnswer {
-    pub(super) fn new(tracker: Arc<Tracker>) -> Self {
-        Self {
-            tracker,
-            last: Arc::default(),
-        }
+    pub(super) const fn new(tracker: Arc<Tracker>) -> Self {
+        Self(tracker)
     }
 
-    pub(super) fn answer(&self) -> Response<Bytes> {
-        let mut response = Response::new(self.text(self.tracker.registry().ping.served()));
+    pub(super) fn answer(&self, last: &LastAnswer) -> Response<Bytes> {
+        let mut response = Response::new(last.text(self.0.registry().ping.served()));
         response.headers_mut().insert(CONTENT_TYPE, JSON);
         response
     }
+}
 
+// === impl LastAnswer ===
+
+impl LastAnswer {
     fn text(&self, served: Served) -> Bytes {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((of, text)) if *of == served => text.clone(),
-            Some(_) | None => {
-                let text = serde_json::to_vec(&PingBody::from(served));
-                let text = Bytes::from(text.expect("a status and a number are JSON"));
-                *last = Some((served, text.clone()));
-                text
-            }
-        }
+        let last = self.0.take().filter(|(of, _)| *of == served);
+        let text = last.map_or_else(|| PingBody::from(served).text(), |(_, text)| text);
+        self.0.set(Some((served, text.clone())));
+        text
     }
 }
 
-impl fmt::Debug for PingAnswer {
+impl fmt::Debug for LastAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PingAnswer").finish_non_exhaustive()
+        f.write_str("LastAnswer")
     }
 }
 
 // === impl PingBody ===
+
+impl PingBody {
+    fn text(&self) -> Bytes {
+        let text = serde_json::to_vec(self);
+        text.expect("a status and a number are JSON").into()
+    }
+}
 
 impl From<Served> for PingBody {
     fn from(served: Served) -> Self {

@@ -26,7 +26,7 @@ use super::{
     in_flight::Flying,
     introduction::Introduction,
     keep_asking,
-    ping::PingAnswer,
+    ping::{LastAnswer, PingAnswer},
     ready::ready,
     tasks,
     upload::too_large,
@@ -117,7 +117,11 @@ pub(crate) fn mounted_router(
     let tracker = Arc::clone(&service.tracker);
     let ping = get(move || {
         asking.call_once(|| start_asking(probe.as_ref(), &tracker));
-        std::future::ready(answer.answer().map(axum::body::Body::from))
+        std::future::ready(
+            answer
+                .answer(&LastAnswer::default())
+                .map(axum::body::Body::from),
+        )
     });
     let ours = Router::new()
         .route("/ready", get(ready))

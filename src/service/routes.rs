@@ -19,8 +19,13 @@ use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
 use super::{
-    Surface, body::FrontBody, connection::Activity, crossing::Crossing, errors::Refusal,
-    fallback::elsewhere, ping::PingAnswer,
+    Surface,
+    body::FrontBody,
+    connection::Activity,
+    crossing::Crossing,
+    errors::Refusal,
+    fallback::elsewhere,
+    ping::{LastAnswer, PingAnswer},
 };
 
 /// The routes of one listener.
@@ -38,6 +43,7 @@ pub(super) struct Routes {
 pub(super) struct ConnectionRoutes {
     routes: Routes,
     activity: Arc<Activity>,
+    last: LastAnswer,
 }
 
 /// An answer, at once or later.
@@ -64,6 +70,7 @@ impl Routes {
         ConnectionRoutes {
             routes: self.clone(),
             activity: Arc::clone(activity),
+            last: LastAnswer::default(),
         }
     }
 
@@ -77,9 +84,9 @@ impl Routes {
         }
     }
 
-    fn ping(&self, method: &Method) -> Response<FrontBody> {
+    fn ping(&self, method: &Method, last: &LastAnswer) -> Response<FrontBody> {
         if method == Method::GET || method == Method::HEAD {
-            return self.ping.answer().map(FrontBody::whole);
+            return self.ping.answer(last).map(FrontBody::whole);
         }
         let mut response = Refusal::method_not_allowed().on_front();
         response
@@ -108,7 +115,7 @@ impl service::Service<Request<Incoming>> for ConnectionRoutes {
         }
         let routes = &self.routes;
         match routes.target(request.uri().path()) {
-            Some(Target::Ping) => at_once(routes.ping(request.method())),
+            Some(Target::Ping) => at_once(routes.ping(request.method(), &self.last)),
             Some(Target::Elsewhere(path)) => {
                 at_once(elsewhere(path, request.uri()).map(FrontBody::ours))
             }
