@@ -62,7 +62,7 @@ impl TaskHandle {
     /// # Ok::<(), taskpulse::Error>(())
     /// ```
     pub fn succeed(self) {
-        self.settle(outcome::succeed(()));
+        self.settle(outcome::done());
     }
 
     /// The work is done and this came of it: it becomes the task's `result`, as

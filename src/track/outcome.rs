@@ -38,6 +38,14 @@ pub(super) fn settle<T: Serialize, E: Display>(outcome: Caught<Result<T, E>>) ->
     })
 }
 
+/// The step for work that gives back nothing.
+pub(super) const fn done() -> Step {
+    Step::Succeed {
+        result: None,
+        note: None,
+    }
+}
+
 /// The step for a value, whose JSON becomes the result.
 pub(super) fn succeed(value: impl Serialize) -> Step {
     match written(&value) {

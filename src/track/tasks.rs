@@ -8,7 +8,7 @@ use super::{
     AsyncTaskInfo, Instrumented, Live, TaskBuilder, Tracker,
     asking::is_asked,
     metadata::{Draft, check_name},
-    outcome::succeed,
+    outcome::done,
 };
 use crate::{
     Error, PingStatus, TaskId,
@@ -120,7 +120,7 @@ impl Tasks {
     /// # Ok::<(), taskpulse::Error>(())
     /// ```
     pub fn complete_async_task(&self, id: TaskId) -> bool {
-        match self.tracker.apply(id, succeed(())) {
+        match self.tracker.apply(id, done()) {
             Ok(()) => true,
             Err(error) => {
                 self.tracker.warn_unsettled(id, error);

@@ -37,8 +37,9 @@ pub(crate) struct Live {
     span: TaskSpan,
     /// Stops the task's future.
     abort: Option<AbortHandle>,
-    /// Dropped when the end has been announced, which wakes the [`TaskJoin`](super::TaskJoin).
-    ended: Mutex<Option<oneshot::Sender<()>>>,
+    /// Dropped when the end has been announced, which wakes the
+    /// [`TaskJoin`](super::TaskJoin), where there is one.
+    ended: Option<Mutex<Option<oneshot::Sender<()>>>>,
 }
 
 // === impl Tracker ===
@@ -171,7 +172,7 @@ impl Live {
         let live = Self {
             span: TaskSpan::default(),
             abort,
-            ended: Mutex::new(Some(sender)),
+            ended: Some(Mutex::new(Some(sender))),
         };
         (live, receiver)
     }
@@ -181,11 +182,8 @@ impl Live {
         if let Some(abort) = &self.abort {
             abort.abort();
         }
-        let sender = self
-            .ended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let Some(ended) = &self.ended else { return };
+        let sender = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(sender);
     }
 }
