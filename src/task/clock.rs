@@ -12,7 +12,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Durations and order come from [`mono`](Self::mono) alone. The wall clock is
 /// read where a moment is shown to people or to the platform; it may jump.
 #[derive(Clone, Debug)]
-pub(crate) struct Clock(Source);
+pub(crate) struct Clock {
+    source: Source,
+    #[cfg(feature = "testing")]
+    followed: Followed,
+}
+
+/// Somebody else's clock that is followed instead, where there is one.
+#[cfg(feature = "testing")]
+#[derive(Clone, Default)]
+struct Followed(std::sync::Arc<std::sync::OnceLock<Lead>>);
+
+/// The times at which following began, and what has passed since.
+#[cfg(feature = "testing")]
+struct Lead {
+    from: Stamp,
+    passed: std::sync::Arc<dyn Fn() -> Duration + Send + Sync>,
+}
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,20 +63,40 @@ impl Clock {
     /// The machine's clocks.
     #[expect(clippy::disallowed_types, reason = "this is the clock")]
     pub(crate) fn system() -> Self {
-        Self(Source::System {
+        Self::of(Source::System {
             started: std::time::Instant::now(),
         })
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            #[cfg(feature = "testing")]
+            followed: Followed::default(),
+        }
+    }
+
+    /// Follows another clock from now on, which says what has passed since. The
+    /// first call counts.
+    #[cfg(feature = "testing")]
+    pub(crate) fn follow(&self, passed: std::sync::Arc<dyn Fn() -> Duration + Send + Sync>) {
+        let from = self.now();
+        self.followed.0.get_or_init(|| Lead { from, passed });
     }
 
     /// A clock that only `time` moves.
     #[cfg(test)]
     pub(crate) fn manual(time: &Arc<ManualTime>) -> Self {
-        Self(Source::Manual(Arc::clone(time)))
+        Self::of(Source::Manual(Arc::clone(time)))
     }
 
     /// Time since this clock was made. Never goes back.
     pub(crate) fn mono(&self) -> Duration {
-        match &self.0 {
+        #[cfg(feature = "testing")]
+        if let Some(lead) = self.followed.0.get() {
+            return lead.from.mono + (lead.passed)();
+        }
+        match &self.source {
             Source::System { started } => started.elapsed(),
             #[cfg(test)]
             Source::Manual(time) => Duration::from_nanos(time.mono_nanos.load(SeqCst)),
@@ -69,7 +105,11 @@ impl Clock {
 
     /// Time since the Unix epoch, as the machine sees it now.
     pub(crate) fn wall(&self) -> Duration {
-        match &self.0 {
+        #[cfg(feature = "testing")]
+        if let Some(lead) = self.followed.0.get() {
+            return lead.from.wall + (lead.passed)();
+        }
+        match &self.source {
             Source::System { .. } => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or(Duration::ZERO),
@@ -84,6 +124,15 @@ impl Clock {
             mono: self.mono(),
             wall: self.wall(),
         }
+    }
+}
+
+// === impl Followed ===
+
+#[cfg(feature = "testing")]
+impl std::fmt::Debug for Followed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Followed")
     }
 }
 

@@ -6,12 +6,14 @@
 //! [`Clock`], which tests turn by hand.
 //!
 //! Read in the order a task lives: [`id`], [`state`], [`event`], [`registry`],
-//! [`history`], [`ping`].
+//! [`kinds`], [`history`], [`ping`].
 
+mod ages;
 mod clock;
 mod event;
 mod history;
 mod id;
+mod kinds;
 #[cfg(all(test, taskpulse_loom))]
 mod loom;
 mod ping;
@@ -20,6 +22,7 @@ mod place;
 mod properties;
 mod record;
 mod registry;
+mod shard;
 mod state;
 mod sync;
 
@@ -28,6 +31,7 @@ pub(crate) use clock::ManualTime;
 pub(crate) use clock::{Clock, Stamp};
 pub(crate) use event::{Change, Event};
 pub use id::{InvalidTaskId, TaskId};
+pub(crate) use kinds::{Kind, KindId};
 pub use ping::PingStatus;
 pub(crate) use ping::{Ping, Served};
 pub(crate) use place::file;

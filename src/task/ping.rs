@@ -50,7 +50,11 @@ pub(crate) struct Served {
 /// The sources of the status, and what they come to: forced wins over custom,
 /// custom over automatic.
 #[derive(Debug)]
-pub(crate) struct Ping(AtomicU64);
+pub(crate) struct Ping {
+    word: AtomicU64,
+    /// How often each status was entered.
+    entered: [AtomicU64; 2],
+}
 
 #[derive(Clone, Copy)]
 struct Word(u64);
@@ -95,12 +99,15 @@ impl Ping {
 
     /// Healthy since now.
     pub(super) fn new(clock: &Clock) -> Self {
-        Self(AtomicU64::new(Word(0).since(clock.wall().as_secs()).0))
+        Self {
+            word: AtomicU64::new(Word(0).since(clock.wall().as_secs()).0),
+            entered: [AtomicU64::new(0), AtomicU64::new(0)],
+        }
     }
 
     /// What to answer now.
     pub(crate) fn served(&self) -> Served {
-        let word = Word(self.0.load(Ordering::Acquire));
+        let word = self.word();
         Served {
             status: word.status(),
             since: word.stamp(),
@@ -109,8 +116,18 @@ impl Ping {
 
     /// What holds whatever a custom handler says.
     pub(crate) fn without_custom(&self) -> PingStatus {
-        let word = Word(self.0.load(Ordering::Acquire));
-        word.with(Word::CUSTOM_AT, None).status()
+        self.word().with(Word::CUSTOM_AT, None).status()
+    }
+
+    /// What is forced.
+    pub(crate) fn forced(&self) -> Option<PingStatus> {
+        self.word().get(Word::FORCED_AT)
+    }
+
+    /// How often the served status became this one. The first status, and a
+    /// change that leads to the same one, count for nothing.
+    pub(crate) fn entered(&self, status: PingStatus) -> u64 {
+        self.entered[status as usize].load(Ordering::Relaxed)
     }
 
     /// Something that keeps the status busy has come.
@@ -134,23 +151,34 @@ impl Ping {
     }
 
     /// Takes one change over. The stamp moves in the same step as the status
-    /// and only with it.
+    /// and only with it, and is counted just after.
     fn change(&self, clock: &Clock, to: impl Fn(Word) -> Word) {
-        let mut current = self.0.load(Ordering::Acquire);
+        let mut old = self.word();
         loop {
-            let old = Word(current);
             let mut new = to(old);
-            if new.status() != old.status() {
+            let entered = new.status();
+            let changes = entered != old.status();
+            if changes {
                 new = new.since(clock.wall().as_secs().max(old.stamp()));
             }
-            match self
-                .0
-                .compare_exchange_weak(current, new.0, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.exchange(old, new) {
+                Ok(_) if changes => {
+                    self.entered[entered as usize].fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
                 Ok(_) => return,
-                Err(seen) => current = seen,
+                Err(seen) => old = Word(seen),
             }
         }
+    }
+
+    fn exchange(&self, old: Word, new: Word) -> Result<u64, u64> {
+        self.word
+            .compare_exchange_weak(old.0, new.0, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    fn word(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
     }
 }
 

@@ -6,58 +6,27 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
 
+mod ages;
+mod kinds;
 mod model;
+mod ops;
+mod tally;
 mod threads;
 
-use std::{panic::Location, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::Location, sync::Arc, time::Duration};
 
-use proptest::{collection::vec, option, prelude::*, sample::Index};
+use proptest::{collection::vec, prelude::*, sample::Index};
 
-use self::model::Model;
-use super::{
-    AtCapacity, Change, Clock, Ending, Event, Limits, ManualTime, NewTask, PingStatus, Registry,
-    Slice, Step, StepError, TaskId, TaskState, View, Window,
+use self::{
+    model::Model,
+    ops::{Ask, Op, name, op},
+    tally::Tally,
 };
-
-/// What can be done to a registry.
-#[derive(Clone, Debug)]
-enum Op {
-    /// Begins a task with one of a few names.
-    Begin(u8),
-    /// Ends a task that was begun, ended already or not.
-    End(Index, Step),
-    /// Ends a task that never was.
-    EndUnknown(Step),
-    /// An invocation comes, where such keep the status busy.
-    Enter,
-    /// One of those goes.
-    Leave,
-    Force(Option<PingStatus>),
-    Customise(Option<PingStatus>),
-    Advance(Duration),
-    /// The wall clock jumps, either way.
-    SetWall(Duration),
-    SetHistory(usize),
-    SetMaxActive(usize),
-    Page(Ask),
-}
-
-/// What can be asked of a page.
-#[derive(Clone, Debug)]
-struct Ask {
-    slice: Slice,
-    before: Option<Index>,
-    limit: usize,
-    only: Only,
-}
-
-/// Which tasks of the slice are wanted.
-#[derive(Clone, Copy, Debug)]
-enum Only {
-    Any,
-    Named(u8),
-    In(TaskState),
-}
+use super::{
+    AtCapacity, Change, Clock, Ending, Event, Kind, KindId, Limits, ManualTime, NewTask,
+    PingStatus, Registry, Slice, Step, StepError, Task, TaskId, TaskState, View, Window,
+    kinds::{Kinds, OTHER},
+};
 
 /// The registry under test and what it must agree with.
 struct Pair {
@@ -67,62 +36,6 @@ struct Pair {
     last_seq: u64,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        Just(Step::Succeed {
-            result: Some("1".into()),
-            note: None
-        }),
-        Just(Step::Fail("no".into())),
-        Just(Step::Cancel),
-        Just(Step::Interrupt),
-    ]
-}
-
-fn status() -> impl Strategy<Value = Option<PingStatus>> {
-    prop_oneof![
-        2 => Just(None),
-        1 => Just(Some(PingStatus::Healthy)),
-        1 => Just(Some(PingStatus::HealthyBusy)),
-    ]
-}
-
-fn ask() -> impl Strategy<Value = Ask> {
-    let slice = prop_oneof![Just(Slice::All), Just(Slice::Active), Just(Slice::Ended)];
-    let only = prop_oneof![
-        2 => Just(Only::Any),
-        1 => (0..4u8).prop_map(Only::Named),
-        1 => proptest::sample::select(&TaskState::ALL[..]).prop_map(Only::In),
-    ];
-    (slice, option::of(any::<Index>()), 0..40usize, only).prop_map(
-        |(slice, before, limit, only)| Ask {
-            slice,
-            before,
-            limit,
-            only,
-        },
-    )
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let millis = (0..4_000u64).prop_map(Duration::from_millis);
-    let wall = (0..4_000_000_000u64).prop_map(Duration::from_secs);
-    prop_oneof![
-        12 => (0..4u8).prop_map(Op::Begin),
-        12 => (any::<Index>(), step()).prop_map(|(task, step)| Op::End(task, step)),
-        1 => step().prop_map(Op::EndUnknown),
-        1 => Just(Op::Enter),
-        2 => Just(Op::Leave),
-        1 => status().prop_map(Op::Force),
-        2 => status().prop_map(Op::Customise),
-        6 => millis.prop_map(Op::Advance),
-        3 => wall.prop_map(Op::SetWall),
-        1 => (0..12usize).prop_map(Op::SetHistory),
-        1 => (0..30usize).prop_map(Op::SetMaxActive),
-        6 => ask().prop_map(Op::Page),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -130,10 +43,15 @@ proptest! {
     fn any_history_is_as_the_model_has_it(
         wall in 0..4_000_000_000u64,
         history in 0..12usize,
+        declared in 0..60u8,
         ops in vec(op(), 1..150),
     ) {
         let mut pair = Pair::new(Duration::from_secs(wall), history);
         pair.agree();
+        // Of names that are not begun, to come near the greatest number.
+        for n in 100..100 + declared {
+            pair.take(Op::Declare(n));
+        }
         for op in ops {
             pair.take(op);
             pair.agree();
@@ -207,22 +125,6 @@ fn new_task(name: &str) -> NewTask {
     }
 }
 
-fn name(n: u8) -> String {
-    format!("name {n}")
-}
-
-// === impl Only ===
-
-impl Only {
-    fn wants(self, name: &str, state: TaskState) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Named(n) => name == self::name(n),
-            Self::In(wanted) => state == wanted,
-        }
-    }
-}
-
 // === impl Pair ===
 
 impl Pair {
@@ -249,6 +151,10 @@ impl Pair {
         let clock = &registry.clock;
         match op {
             Op::Begin(n) => self.begin(n),
+            Op::Declare(n) => {
+                registry.declare(&name(n));
+                model.label(&name(n));
+            }
             Op::End(index, step) => self.end(&index, step),
             Op::EndUnknown(step) => {
                 let id = TaskId::try_from(TaskId::MAX).unwrap();
@@ -356,8 +262,10 @@ impl Pair {
     /// Everything that can be read agrees with the model.
     fn agree(&self) {
         let (registry, model) = (&self.registry, &self.model);
-        let served = registry.ping.served();
-        assert_eq!((served.status, served.since), (model.status(), model.since));
+        self.agree_on_ping();
+        self.agree_on_kinds();
+        assert_eq!(registry.history_len(), model.remembered.len());
+        assert_eq!(registry.history_limit(), model.history);
         assert_eq!(registry.active(), model.active().count());
         let all: Vec<_> = registry.all_active();
         let active: Vec<_> = model.active().map(|task| task.id).collect();
@@ -373,12 +281,33 @@ impl Pair {
             }
         }
     }
+
+    fn agree_on_ping(&self) {
+        let (ping, model) = (&self.registry.ping, &self.model);
+        let served = ping.served();
+        assert_eq!((served.status, served.since), (model.status(), model.since));
+        assert_eq!(ping.forced(), model.forced);
+        for status in [PingStatus::Healthy, PingStatus::HealthyBusy] {
+            let told = model.entered.iter().filter(|entered| **entered == status);
+            assert_eq!(ping.entered(status), told.count() as u64, "{status}");
+        }
+    }
+
+    fn agree_on_kinds(&self) {
+        let kinds = tally::all(&self.registry);
+        assert_eq!(kinds, self.model.kinds());
+        let active: u64 = kinds.values().map(|tally| tally.active).sum();
+        assert_eq!(active, self.registry.active() as u64);
+        assert_eq!(self.registry.overflowed(), self.model.overflowed.take());
+    }
 }
 
 fn agree_on(view: &View<()>, task: &model::Known, now: Duration, model: &Model) {
     let ending: Option<&Ending> = view.ending.as_deref();
     let told = ending.map(|ending| (ending.state, ending.duration));
     assert_eq!(told, task.ending);
+    assert_eq!(*view.task.name, *task.name);
+    assert_eq!(view.task.label(), task.label);
     assert_eq!(view.task.begun.wall, task.begun_wall);
     assert_eq!(view.duration(now), model.duration(task));
 }

@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, fmt, panic::Location, sync::Arc, time::Duration};
 
 use super::{
-    Change, Event, Stamp, Step, StepError, TaskId, TaskState,
+    Change, Event, Kind, KindId, Stamp, Step, StepError, TaskId, TaskState,
+    kinds::OTHER,
     sync::{Mutex, lock},
 };
 
@@ -27,6 +28,8 @@ pub(crate) struct Origin {
     pub(crate) session_id: Option<Box<str>>,
     /// The caller's request id, else ours.
     pub(crate) request_id: Box<str>,
+    /// Entries of the caller's baggage that the operator allows.
+    pub(crate) baggage: Box<[(Box<str>, Box<str>)]>,
 }
 
 /// A task of the registry, active or ended.
@@ -34,7 +37,9 @@ pub(crate) struct Origin {
 /// `P` travels with the task and is never looked at here.
 pub(crate) struct Task<P> {
     pub(crate) id: TaskId,
-    pub(crate) name: Box<str>,
+    /// Its own name, whether metrics know it or not.
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: KindId,
     metadata: Box<str>,
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) begun: Stamp,
@@ -53,6 +58,8 @@ pub(crate) struct Ending {
     /// JSON text.
     pub(crate) result: Option<Box<str>>,
     pub(crate) error: Option<Box<str>>,
+    /// Whether the error is a panic.
+    pub(crate) panicked: bool,
     /// The number of the event.
     pub(crate) seq: u64,
 }
@@ -77,10 +84,11 @@ struct Life {
 
 impl<P> Task<P> {
     /// A running task whose begin is about to be announced.
-    pub(super) fn begin(id: TaskId, new: NewTask, begun: Stamp, payload: P) -> Self {
+    pub(super) fn begin(id: TaskId, new: NewTask, kind: &Kind, begun: Stamp, payload: P) -> Self {
         Self {
             id,
-            name: new.name,
+            name: kind.name(new.name),
+            kind: kind.id,
             metadata: new.metadata,
             origin: new.origin,
             begun,
@@ -103,20 +111,29 @@ impl<P> Task<P> {
         }
     }
 
+    /// What metrics call it: its name, if that is known, else `_OTHER`.
+    pub(crate) fn label(&self) -> &str {
+        if self.kind == KindId::OTHER {
+            OTHER
+        } else {
+            &self.name
+        }
+    }
+
     /// How the task ended, if it has.
     pub(crate) fn ending(&self) -> Option<Arc<Ending>> {
         lock(&self.life).ending.clone()
     }
 
-    /// Takes a step, if the task's state allows it. The event is given back
-    /// unless another thread is announcing this task, which then announces
+    /// Takes a step, if the task's state allows it; says where it led. The event
+    /// is given back unless another thread is announcing this task, which then announces
     /// this one too.
     pub(super) fn settle(
         self: &Arc<Self>,
         step: Step,
         duration: Duration,
         seq: u64,
-    ) -> Result<Option<Event<P>>, StepError> {
+    ) -> Result<(TaskState, Option<Event<P>>), StepError> {
         let mut life = lock(&self.life);
         let from = life.state();
         let to = from.after(&step).ok_or(StepError::Ended(from))?;
@@ -125,10 +142,10 @@ impl<P> Task<P> {
         let change = Change::Ended(ending);
         if life.announcing {
             life.queued.push_back((seq, change));
-            return Ok(None);
+            return Ok((to, None));
         }
         life.announcing = true;
-        Ok(Some(self.event(seq, change)))
+        Ok((to, Some(self.event(seq, change))))
     }
 
     /// What the announcing thread has to announce next; nothing ends its turn.
@@ -161,9 +178,10 @@ impl<P> fmt::Debug for Task<P> {
 
 impl Ending {
     fn of(step: Step, state: TaskState, duration: Duration, seq: u64) -> Self {
+        let panicked = matches!(step, Step::Panic(_));
         let (result, error) = match step {
             Step::Succeed { result, note } => (result, note),
-            Step::Fail(error) => (None, Some(error)),
+            Step::Fail(error) | Step::Panic(error) => (None, Some(error)),
             Step::Cancel | Step::Interrupt => (None, None),
         };
         Self {
@@ -171,6 +189,7 @@ impl Ending {
             duration,
             result,
             error,
+            panicked,
             seq,
         }
     }

@@ -4,20 +4,23 @@
 //!    shard's lock together with its end.
 //! 2. Locks are taken shard, then task; the history's alone.
 //! 3. The ping status counts exactly the active tasks (and what
-//!    [`Registry::ping`] is told besides).
+//!    [`Registry::ping`] is told besides), and so do the [`Kind`]s, each those
+//!    of its name.
 //!
 //! Ids ascend, so a task enters its ordered map at the right edge, which stays
 //! in the cache however many tasks there are. Shards keep two threads that
 //! begin and end tasks out of each other's way, and what every one of them
 //! writes lies on cache lines apart from what they only read.
 
-use std::{collections::BTreeMap, fmt, ops::Deref, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use super::{
-    Change, Clock, Event, NewTask, Ping, Step, Task, TaskId, TaskState, View,
+    Change, Clock, Event, Kind, NewTask, Ping, Step, Task, TaskId, TaskState, View,
     history::History,
     id::IdSource,
-    sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock},
+    kinds::Kinds,
+    shard::Shard,
+    sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, Padded, lock},
 };
 
 /// Bounds of a registry.
@@ -32,7 +35,8 @@ pub(crate) struct Limits {
 /// Every task, and the ping status that follows from them.
 pub(crate) struct Registry<P> {
     shards: Box<[Padded<Mutex<Shard<P>>>]>,
-    history: Padded<Mutex<History>>,
+    history: Padded<History>,
+    kinds: Kinds,
     max_active: AtomicUsize,
     counts: Padded<Counts>,
     pub(crate) ping: Padded<Ping>,
@@ -80,16 +84,6 @@ pub(crate) struct Window {
     pub(crate) limit: usize,
 }
 
-/// Something on cache lines of its own.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct Padded<T>(T);
-
-struct Shard<P> {
-    active: BTreeMap<TaskId, Arc<Task<P>>>,
-    ended: BTreeMap<TaskId, Arc<Task<P>>>,
-}
-
 // === impl Limits ===
 
 impl Limits {
@@ -113,15 +107,18 @@ impl<P> Registry<P> {
 
     pub(crate) fn new(limits: Limits, clock: Clock) -> Self {
         Self {
-            shards: (0..Self::SHARDS).map(|_| Shard::new()).collect(),
-            history: Padded(Mutex::new(History::with_limit(limits.history))),
+            shards: (0..Self::SHARDS as usize)
+                .map(|at| Padded::new(Mutex::new(Shard::new(at))))
+                .collect(),
+            history: Padded::new(History::with_limit(limits.history)),
+            kinds: Kinds::new(Self::SHARDS as usize),
             max_active: AtomicUsize::new(limits.max_active.min(Limits::NO_LIMIT)),
-            counts: Padded(Counts {
+            counts: Padded::new(Counts {
                 active: AtomicUsize::new(0),
                 ids: IdSource::starting_at(clock.wall()),
                 seq: AtomicU64::new(1),
             }),
-            ping: Padded(Ping::new(&clock)),
+            ping: Padded::new(Ping::new(&clock)),
             clock,
         }
     }
@@ -134,7 +131,7 @@ impl<P> Registry<P> {
 
     /// Sets how many ended tasks are remembered, and forgets those beyond.
     pub(crate) fn set_history(&self, limit: usize) {
-        let forgotten = lock(&self.history).set_limit(limit);
+        let forgotten = self.history.set_limit(limit);
         for id in forgotten {
             self.forget(id);
         }
@@ -145,14 +142,44 @@ impl<P> Registry<P> {
         self.counts.active.load(Ordering::Acquire)
     }
 
+    /// How many ended tasks are remembered. Takes no lock.
+    pub(crate) fn history_len(&self) -> usize {
+        self.history.len()
+    }
+
+    /// How many ended tasks are remembered at most. Takes no lock.
+    pub(crate) fn history_limit(&self) -> usize {
+        self.history.limit()
+    }
+
+    /// Makes a name known before a task has it, so that its counts are there,
+    /// and zero.
+    pub(crate) fn declare(&self, name: &str) {
+        self.kinds.of(name);
+    }
+
+    /// Every kind of task that is known, and the one of all other names once
+    /// there was any. Takes no lock, allocates nothing, never panics.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter()
+    }
+
+    /// Whether there are more names than can be known. True once, for whoever
+    /// asks first after it happened in [`begin`](Self::begin) or
+    /// [`declare`](Self::declare); cheap enough to be asked after each.
+    pub(crate) fn overflowed(&self) -> bool {
+        self.kinds.overflowed()
+    }
+
     /// Registers a running task. The caller announces the event.
     pub(crate) fn begin(&self, new: NewTask, payload: P) -> Result<Event<P>, AtCapacity> {
         self.take_place()?;
         self.ping.enter(&self.clock);
+        let kind = self.kinds.of(&new.name);
         let id = self.counts.ids.next();
-        let task = Arc::new(Task::begin(id, new, self.clock.now(), payload));
+        let task = Arc::new(Task::begin(id, new, kind, self.clock.now(), payload));
         let mut shard = self.shard(id);
-        shard.active.insert(id, Arc::clone(&task));
+        shard.begin(&task, kind);
         let seq = self.next_seq();
         drop(shard);
         Ok(Event {
@@ -166,13 +193,13 @@ impl<P> Registry<P> {
     /// there is none, the thread that announces this task already does.
     pub(crate) fn step(&self, id: TaskId, step: Step) -> Result<Option<Event<P>>, StepError> {
         let mut shard = self.shard(id);
-        let Some(task) = shard.active.get(&id).map(Arc::clone) else {
+        let Some(task) = shard.active(id) else {
             return Err(shard.refusal(id));
         };
+        let kind = self.kinds.get(task.kind);
         let duration = self.clock.mono().saturating_sub(task.begun.mono);
-        let event = task.settle(step, duration, self.next_seq())?;
-        shard.active.remove(&id);
-        shard.ended.insert(id, task);
+        let (state, event) = task.settle(step, duration, self.next_seq())?;
+        shard.end(id, state, kind);
         drop(shard);
         self.remember(id);
         self.counts.active.fetch_sub(1, Ordering::AcqRel);
@@ -188,8 +215,7 @@ impl<P> Registry<P> {
     /// The task with this id, if it is active or remembered.
     pub(crate) fn find(&self, id: TaskId) -> Option<View<P>> {
         let shard = self.shard(id);
-        let task = shard.active.get(&id).or_else(|| shard.ended.get(&id))?;
-        Some(View::of(task))
+        shard.find(id).map(View::of)
     }
 
     /// Every active task, oldest first. No lock is held for longer than a
@@ -255,14 +281,14 @@ impl<P> Registry<P> {
     }
 
     fn remember(&self, id: TaskId) {
-        let forgotten = lock(&self.history).remember(id);
+        let forgotten = self.history.remember(id);
         if let Some(id) = forgotten {
             self.forget(id);
         }
     }
 
     fn forget(&self, id: TaskId) {
-        let task = self.shard(id).ended.remove(&id);
+        let task = self.shard(id).forget(id);
         drop(task); // Here, where no lock is held.
     }
 
@@ -282,53 +308,5 @@ impl<P> fmt::Debug for Registry<P> {
             .field("max_active", &self.max_active)
             .field("ping", &self.ping.served())
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Padded ===
-
-impl<T> Deref for Padded<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-// === impl Shard ===
-
-impl<P> Shard<P> {
-    fn new() -> Padded<Mutex<Self>> {
-        Padded(Mutex::new(Self {
-            active: BTreeMap::new(),
-            ended: BTreeMap::new(),
-        }))
-    }
-
-    fn refusal(&self, id: TaskId) -> StepError {
-        match self.ended.get(&id).and_then(|task| task.ending()) {
-            Some(ending) => StepError::Ended(ending.state),
-            None => StepError::Unknown,
-        }
-    }
-
-    fn active_after(&self, id: u64) -> impl Iterator<Item = &Arc<Task<P>>> {
-        let from = TaskId::try_from(id + 1).ok();
-        from.into_iter()
-            .flat_map(|from| self.active.range(from..))
-            .map(|(_, task)| task)
-    }
-
-    fn newest(&self, slice: Slice, before: u64, count: usize, into: &mut Vec<TaskId>) {
-        let mut take = |tasks: &BTreeMap<TaskId, Arc<Task<P>>>| match TaskId::try_from(before) {
-            Ok(before) => into.extend(tasks.range(..before).rev().take(count).map(|(id, _)| *id)),
-            Err(_) => into.extend(tasks.keys().rev().take(count)),
-        };
-        if slice != Slice::Ended {
-            take(&self.active);
-        }
-        if slice != Slice::Active {
-            take(&self.ended);
-        }
     }
 }

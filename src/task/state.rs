@@ -45,6 +45,8 @@ pub(crate) enum Step {
     },
     /// The work ended with this error.
     Fail(Box<str>),
+    /// The work panicked; this says how, and where.
+    Panic(Box<str>),
     /// Somebody asked for the work to stop.
     Cancel,
     /// The process goes down, or nobody is left who could settle the task.
@@ -90,7 +92,7 @@ impl TaskState {
     pub(super) const fn after(self, step: &Step) -> Option<Self> {
         match (self, step) {
             (Self::Running, Step::Succeed { .. }) => Some(Self::Succeeded),
-            (Self::Running, Step::Fail(_)) => Some(Self::Failed),
+            (Self::Running, Step::Fail(_) | Step::Panic(_)) => Some(Self::Failed),
             (Self::Running, Step::Cancel) => Some(Self::Cancelled),
             (Self::Running, Step::Interrupt) => Some(Self::Interrupted),
             (
@@ -100,7 +102,11 @@ impl TaskState {
                 | Self::TimedOut
                 | Self::Interrupted
                 | Self::Lost,
-                Step::Succeed { .. } | Step::Fail(_) | Step::Cancel | Step::Interrupt,
+                Step::Succeed { .. }
+                | Step::Fail(_)
+                | Step::Panic(_)
+                | Step::Cancel
+                | Step::Interrupt,
             ) => None,
         }
     }
@@ -149,6 +155,7 @@ mod tests {
                 note: None,
             },
             Step::Fail("no".into()),
+            Step::Panic("panicked".into()),
             Step::Cancel,
             Step::Interrupt,
         ];

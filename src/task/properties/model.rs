@@ -1,15 +1,19 @@
 //! The model: what a registry is, without being fast.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
-use super::{Ask, PingStatus, Slice, Step, StepError, TaskId, TaskState};
+use super::{Ask, Kinds, OTHER, PingStatus, Slice, Step, StepError, Tally, TaskId, TaskState};
 
 /// Every task there ever was, and what the ping status is made of.
 pub(super) struct Model {
     pub(super) tasks: Vec<Known>,
     /// Places in `tasks`, oldest end first.
-    remembered: VecDeque<usize>,
-    history: usize,
+    pub(super) remembered: VecDeque<usize>,
+    pub(super) history: usize,
     pub(super) max_active: usize,
     pub(super) mono: Duration,
     pub(super) wall: Duration,
@@ -17,12 +21,20 @@ pub(super) struct Model {
     pub(super) custom: Option<PingStatus>,
     pub(super) invocations: usize,
     pub(super) since: u64,
+    /// Every status that was served, but for the first.
+    pub(super) entered: Vec<PingStatus>,
+    /// The names that metrics know, and `_OTHER` once it was needed.
+    labels: Vec<String>,
+    /// Whether this is to be told.
+    pub(super) overflowed: Cell<bool>,
+    has_overflowed: bool,
 }
 
 /// A task.
 pub(super) struct Known {
     pub(super) id: TaskId,
-    name: String,
+    pub(super) name: String,
+    pub(super) label: String,
     begun_mono: Duration,
     pub(super) begun_wall: Duration,
     pub(super) ending: Option<(TaskState, Duration)>,
@@ -43,6 +55,10 @@ impl Model {
             custom: None,
             invocations: 0,
             since: wall.as_secs(),
+            entered: Vec::new(),
+            labels: Vec::new(),
+            overflowed: Cell::new(false),
+            has_overflowed: false,
         }
     }
 
@@ -66,8 +82,39 @@ impl Model {
         let result = change(self);
         if self.status() != before {
             self.since = self.since.max(self.wall.as_secs());
+            self.entered.push(self.status());
         }
         result
+    }
+
+    /// What metrics call a name from now on.
+    pub(super) fn label(&mut self, name: &str) -> String {
+        let known = self.labels.iter().filter(|label| *label != OTHER).count();
+        let is_known = name == OTHER || self.labels.iter().any(|label| label == name);
+        let label = if is_known || known < Kinds::MOST {
+            name
+        } else {
+            if !self.has_overflowed {
+                self.overflowed.set(true);
+            }
+            self.has_overflowed = true;
+            OTHER
+        };
+        if !self.labels.iter().any(|one| one == label) {
+            self.labels.push(label.to_owned());
+        }
+        label.to_owned()
+    }
+
+    /// Every label, and what is to be counted of its tasks.
+    pub(super) fn kinds(&self) -> BTreeMap<String, Tally> {
+        let labels = self.labels.iter().cloned();
+        let mut kinds: BTreeMap<_, _> = labels.map(|label| (label, Tally::default())).collect();
+        for task in &self.tasks {
+            let tally = kinds.get_mut(&task.label).expect("it has one");
+            tally.add(task.begun_mono, task.ending.map(|(state, _)| state));
+        }
+        kinds
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
@@ -78,6 +125,7 @@ impl Model {
     pub(super) fn begin(&mut self, id: TaskId, name: String) {
         let task = Known {
             id,
+            label: self.label(&name),
             name,
             begun_mono: self.mono,
             begun_wall: self.wall,
@@ -99,7 +147,7 @@ impl Model {
         }
         let state = match step {
             Step::Succeed { .. } => TaskState::Succeeded,
-            Step::Fail(_) => TaskState::Failed,
+            Step::Fail(_) | Step::Panic(_) => TaskState::Failed,
             Step::Cancel => TaskState::Cancelled,
             Step::Interrupt => TaskState::Interrupted,
         };

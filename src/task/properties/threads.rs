@@ -1,7 +1,7 @@
 //! The same core under many threads at once.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -13,7 +13,8 @@ use std::{
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
-    Change, Clock, Event, Limits, ManualTime, PingStatus, Registry, Slice, TaskId, Window, new_task,
+    Change, Clock, Event, KindId, Kinds, Limits, ManualTime, PingStatus, Registry, Slice, Tally,
+    Task, TaskId, Window, name, new_task, tally,
 };
 use crate::task::Step;
 
@@ -22,7 +23,7 @@ const THREADS: usize = 4;
 /// What one thread does next.
 #[derive(Clone, Debug)]
 enum Act {
-    Begin,
+    Begin(u8),
     /// Ends any task of any thread, which may race for the same one.
     End(Index),
     /// Walks through a page.
@@ -40,7 +41,7 @@ enum Kind {
 struct Arena {
     registry: Registry<()>,
     time: Arc<ManualTime>,
-    begun: Mutex<Vec<TaskId>>,
+    begun: Mutex<Vec<Arc<Task<()>>>>,
     /// In the order of the announcements.
     announced: Mutex<Vec<(TaskId, u64, Kind)>>,
     ends: AtomicUsize,
@@ -49,7 +50,8 @@ struct Arena {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        8 => Just(Act::Begin),
+        6 => (0..3u8).prop_map(Act::Begin),
+        2 => (0..90u8).prop_map(Act::Begin),
         10 => any::<Index>().prop_map(Act::End),
         1 => Just(Act::Look),
         2 => (0..900u64).prop_map(|millis| Act::Pass(Duration::from_millis(millis))),
@@ -70,13 +72,17 @@ proptest! {
         let arena = Arena::new();
         let seen = thread::scope(|scope| {
             let watcher = scope.spawn(|| arena.watch());
-            let workers: Vec<_> = plans
-                .iter()
-                .map(|plan| scope.spawn(|| arena.work(plan)))
-                .collect();
-            for worker in workers {
-                worker.join().unwrap();
-            }
+            thread::scope(|scope| {
+                for plan in &plans {
+                    scope.spawn(|| arena.work(plan));
+                }
+            });
+            arena.check_kinds();
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| arena.end_all());
+                }
+            });
             arena.over.store(true, SeqCst);
             watcher.join().unwrap()
         });
@@ -111,6 +117,9 @@ fn a_reader_never_sees_a_status_with_another_ones_timestamp() {
         }
         arena.over.store(true, SeqCst);
     });
+    for status in [PingStatus::HealthyBusy, PingStatus::Healthy] {
+        assert_eq!(arena.registry.ping.entered(status), 5_000, "{status}");
+    }
 }
 
 /// With one place, however many try, one has it.
@@ -166,15 +175,15 @@ impl Arena {
     fn work(&self, plan: &[Act]) {
         for act in plan {
             match act {
-                Act::Begin => {
+                Act::Begin(n) => {
                     // Others may end it while it is still being announced.
-                    let event = self.registry.begin(new_task("raced for"), ()).unwrap();
-                    self.begun.lock().unwrap().push(event.task.id);
+                    let event = self.registry.begin(new_task(&name(*n)), ()).unwrap();
+                    self.begun.lock().unwrap().push(Arc::clone(&event.task));
                     self.announce(event);
                 }
                 Act::End(index) => {
                     let begun = self.begun.lock().unwrap();
-                    let id = (!begun.is_empty()).then(|| begun[index.index(begun.len())]);
+                    let id = (!begun.is_empty()).then(|| begun[index.index(begun.len())].id);
                     drop(begun);
                     if let Some(id) = id {
                         self.end(id);
@@ -184,10 +193,13 @@ impl Arena {
                 Act::Pass(time) => self.time.advance(*time),
             }
         }
-        // Every thread tries to end what is left.
+    }
+
+    /// Tries to end what is left, as other threads do.
+    fn end_all(&self) {
         let left = self.begun.lock().unwrap().clone();
-        for id in left {
-            self.end(id);
+        for task in left {
+            self.end(task.id);
         }
     }
 
@@ -237,21 +249,62 @@ impl Arena {
         );
     }
 
-    /// Reads the status until all is over; says how often.
+    /// Reads the status and the counts until all is over; says how often.
     fn watch(&self) -> usize {
         let mut last = 0;
+        let mut counted = BTreeMap::new();
         let mut reads = 0;
         loop {
             let over = self.over.load(SeqCst);
             let since = self.registry.ping.served().since;
             assert!(since >= last, "{since} after {last}");
             last = since;
+            counted = self.counts(&counted);
             reads += 1;
             if over {
                 return reads;
             }
             thread::yield_now(); // The others have two cores on a small machine.
         }
+    }
+
+    /// What the kinds say, which is not less than it was before, and no more
+    /// than can be true.
+    fn counts(&self, before: &BTreeMap<String, Tally>) -> BTreeMap<String, Tally> {
+        let kinds = tally::all(&self.registry);
+        let now = self.registry.clock.mono();
+        let begun = (self.begun.lock().unwrap().len() + THREADS) as u64;
+        for (label, tally) in &kinds {
+            assert!(tally.active <= begun, "{label}: {tally:?}");
+            assert!(tally.oldest <= Some(now), "{label}: {tally:?} at {now:?}");
+        }
+        for (label, tally) in before {
+            for (state, entered) in &tally.entered {
+                assert!(kinds[label].entered[state] >= *entered, "{label} {state}");
+            }
+        }
+        kinds
+    }
+
+    /// At a quiet moment, what is counted of each kind is what its tasks say.
+    fn check_kinds(&self) {
+        let mut told: BTreeMap<String, Tally> = BTreeMap::new();
+        let (mut known, mut others) = (BTreeSet::new(), BTreeSet::new());
+        for task in &*self.begun.lock().unwrap() {
+            let tally = told.entry(task.label().to_owned()).or_default();
+            tally.add(task.begun.mono, task.ending().map(|ending| ending.state));
+            let names = match task.kind {
+                KindId::OTHER => &mut others,
+                _ => &mut known,
+            };
+            names.insert(Arc::clone(&task.name));
+        }
+        assert_eq!(tally::all(&self.registry), told);
+        let active: u64 = told.values().map(|tally| tally.active).sum();
+        assert_eq!(active, self.registry.active() as u64);
+        assert!(known.is_disjoint(&others), "{known:?}, {others:?}");
+        assert!(known.len() <= Kinds::MOST);
+        assert!(others.is_empty() || known.len() == Kinds::MOST);
     }
 
     /// What must hold once every thread is done.
@@ -272,8 +325,18 @@ impl Arena {
         assert_eq!(numbers.len(), announced.len(), "each number once");
         assert_eq!(self.ends.load(SeqCst), told.len(), "each end once");
         assert!(told.len() >= self.begun.lock().unwrap().len());
+        let kinds = tally::all(&self.registry);
+        let ended: u64 = kinds.values().map(|tally| tally.entered["cancelled"]).sum();
+        assert_eq!(ended, told.len() as u64, "each is counted");
+        assert!(kinds.values().all(|tally| tally.active == 0), "{kinds:?}");
+        assert!(kinds.values().all(|tally| tally.oldest.is_none()));
         assert_eq!(self.registry.active(), 0);
         assert!(self.registry.all_active().is_empty());
-        assert_eq!(self.registry.ping.served().status, PingStatus::Healthy);
+        let ping = &self.registry.ping;
+        assert_eq!(ping.served().status, PingStatus::Healthy);
+        let [busy, healthy] =
+            [PingStatus::HealthyBusy, PingStatus::Healthy].map(|status| ping.entered(status));
+        assert_eq!(busy, healthy, "it was busy and is not");
+        assert!((1..=told.len() as u64).contains(&busy));
     }
 }
