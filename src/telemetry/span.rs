@@ -1,60 +1,96 @@
-//! The span of a task, from its begin to its end.
+//! The spans of a task, from its begin to its end.
+//!
+//! There are two. The one that OTLP carries is made here, directly: it ends when
+//! the task ends, at the registry's own instant, whatever still holds on to its
+//! context. The `tracing` span is what layers of the program see. It is opened
+//! where such a layer wants it, and may live as long as children of it do.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use opentelemetry::{Context as OtelContext, SpanId, TraceId, trace::TraceContextExt as _};
 use tracing::Span;
 
 use super::quietly;
 
-/// Where a task keeps its span. Empty before the begin is announced, after the
-/// end is, and where no subscriber wants the span.
+/// Where a task keeps its spans. Empty before the begin is announced, and after
+/// the end is, but for the ids.
 #[derive(Debug, Default)]
-pub(crate) struct TaskSpan(Mutex<Option<Arc<Span>>>);
+pub(crate) struct TaskSpan {
+    open: Mutex<Option<Open>>,
+    ids: OnceLock<(TraceId, SpanId)>,
+}
+
+/// What is open while a task is active.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Open {
+    /// Holds the span that OTLP carries, and the scope for log lines.
+    pub(super) cx: OtelContext,
+    /// Whether that span is the task's own, and not its caller's.
+    pub(super) traced: bool,
+    /// None where no layer wants it.
+    pub(super) tracing: Option<Arc<Span>>,
+}
 
 // === impl TaskSpan ===
 
 impl TaskSpan {
-    /// Keeps the span that was opened for the task.
-    pub(super) fn open(&self, span: Span) {
-        if !span.is_none() {
-            *self.slot() = Some(Arc::new(span));
+    /// Keeps what was opened for the task.
+    pub(super) fn open(&self, open: Open) {
+        if open.traced {
+            let span = open.cx.span();
+            let ids = span.span_context();
+            self.ids.get_or_init(|| (ids.trace_id(), ids.span_id()));
         }
+        *self.slot() = Some(open);
     }
 
-    /// Hands the span over to whoever closes it.
-    pub(super) fn take(&self) -> Option<Arc<Span>> {
+    /// Hands the spans over to whoever closes them.
+    pub(super) fn take(&self) -> Option<Open> {
         self.slot().take()
     }
 
-    /// Runs `work` inside the span; without it once the task has ended.
+    /// The task's trace and span, as soon as there is one.
+    pub(crate) fn ids(&self) -> Option<(TraceId, SpanId)> {
+        self.ids.get().copied()
+    }
+
+    /// Runs `work` inside the task; outside of it once the task has ended.
     ///
     /// A panic of a subscriber is caught, one of `work` goes through.
     pub(crate) fn within<R>(&self, work: impl FnOnce() -> R) -> R {
-        let Some(span) = self.current() else {
+        let open = self.slot().clone();
+        let Some(open) = open else {
             return work();
         };
-        let result = inside(&span, || catch_unwind(AssertUnwindSafe(work)));
-        quietly(|| drop(span));
+        let result = open.inside(|| catch_unwind(AssertUnwindSafe(work)));
+        quietly(|| drop(open));
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// The span, cloned without running its subscriber's code under the lock.
-    fn current(&self) -> Option<Arc<Span>> {
-        self.slot().as_ref().map(Arc::clone)
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<Span>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slot(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Enters `span` for as long as `work`, which must not panic, takes.
-pub(super) fn inside<R>(span: &Span, work: impl FnOnce() -> R) -> R {
-    let entered = quietly(|| span.enter());
+// === impl Open ===
+
+impl Open {
+    /// Runs `work`, which must not panic, inside both spans.
+    pub(super) fn inside<R>(&self, work: impl FnOnce() -> R) -> R {
+        inside(self.tracing.as_deref(), &self.cx, work)
+    }
+}
+
+/// Runs `work`, which must not panic, inside a span of ours and its context.
+pub(super) fn inside<R>(span: Option<&Span>, cx: &OtelContext, work: impl FnOnce() -> R) -> R {
+    let entered = span.map(|span| quietly(|| span.enter()));
+    // On a thread that is being torn down there is no context any more.
+    let attached = quietly(|| cx.clone().attach());
     let result = work();
+    quietly(|| drop(attached));
     quietly(|| drop(entered));
     result
 }
