@@ -14,8 +14,10 @@ use futures_util::{
 };
 use serde::Serialize;
 
-use super::{Instrumented, Live, TaskHandle, TaskJoin, Tasks, metadata::Draft, outcome::settle};
-use crate::Error;
+use super::{
+    Instrumented, Live, TaskHandle, TaskJoin, Tasks, Tracker, metadata::Draft, outcome::settle,
+};
+use crate::{Error, TraceRelation, task::Task};
 
 /// A task that is to begin; made by [`Tasks::begin`].
 ///
@@ -28,6 +30,8 @@ pub struct TaskBuilder {
     name: String,
     draft: Draft,
     begun_at: &'static Location<'static>,
+    /// None where the app's own choice counts.
+    relation: Option<TraceRelation>,
 }
 
 // === impl TaskBuilder ===
@@ -39,6 +43,7 @@ impl TaskBuilder {
             name,
             draft: Draft::default(),
             begun_at,
+            relation: None,
         }
     }
 
@@ -86,6 +91,25 @@ impl TaskBuilder {
     /// ```
     pub fn metadata_map(mut self, object: impl Serialize) -> Self {
         self.draft.put_all(object);
+        self
+    }
+
+    /// Says how the task's trace stands to that of the request; wins over
+    /// [`App::trace_relation`](crate::App::trace_relation).
+    ///
+    /// ```
+    /// use taskpulse::TraceRelation;
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks
+    ///     .begin("nightly_report")
+    ///     .trace_relation(TraceRelation::Link)
+    ///     .start()?;
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn trace_relation(mut self, relation: TraceRelation) -> Self {
+        self.relation = Some(relation);
         self
     }
 
@@ -202,16 +226,22 @@ impl TaskBuilder {
     ///
     /// Those of [`Tasks::add_async_task`].
     pub fn start(self) -> Result<TaskHandle, Error> {
-        let (tracker, new) = self.tasks.checked(self.name, self.draft, self.begun_at)?;
-        let task = tracker.begin(new, Live::default())?;
+        let (tracker, task) = self.register(Live::default())?;
         Ok(TaskHandle::new(tracker, task))
     }
 
     fn begin(self, abort: Option<AbortHandle>) -> Result<(TaskHandle, TaskJoin), Error> {
-        let (tracker, new) = self.tasks.checked(self.name, self.draft, self.begun_at)?;
         let (live, ended) = Live::spawned(abort);
-        let task = tracker.begin(new, live)?;
+        let (tracker, task) = self.register(live)?;
         let guard = TaskHandle::new(Arc::clone(&tracker), Arc::clone(&task));
         Ok((guard, TaskJoin::new(tracker, task, ended)))
+    }
+
+    fn register(self, live: Live) -> Result<(Arc<Tracker>, Arc<Task<Live>>), Error> {
+        let (tracker, new, opening) =
+            self.tasks
+                .checked(self.name, self.draft, self.begun_at, self.relation)?;
+        let task = tracker.begin(new, live, opening)?;
+        Ok((tracker, task))
     }
 }

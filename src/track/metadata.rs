@@ -139,24 +139,26 @@ impl Draft {
         }
     }
 
-    /// The metadata as compact text, empty where there is none.
-    pub(super) fn finish(self, redaction: &Redaction) -> Result<Box<str>, Error> {
+    /// The metadata, and the same as compact text, empty where there is none.
+    pub(super) fn finish(
+        mut self,
+        redaction: &Redaction,
+    ) -> Result<(Map<String, Value>, Box<str>), Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if self.fields.is_empty() {
-            return Ok(Box::default());
+            return Ok(Default::default());
         }
-        let mut value = Value::Object(self.fields);
-        redaction.clean(&mut value);
-        let text = value.to_string();
+        redaction.clean_fields(&mut self.fields);
+        let text = serde_json::to_string(&self.fields).expect("a map of JSON values is JSON");
         if text.len() > MAX_METADATA {
             return Err(Error::invalid(format!(
                 "metadata is {} bytes of JSON; at most {MAX_METADATA} are kept",
                 text.len()
             )));
         }
-        Ok(text.into())
+        Ok((self.fields, text.into()))
     }
 
     fn fail(&mut self, message: String) {
@@ -198,7 +200,7 @@ mod tests {
     fn check(given: Value, kept: Value) {
         let mut draft = Draft::default();
         draft.put_all(given);
-        let text = draft.finish(&Redaction::default()).unwrap();
+        let (_, text) = draft.finish(&Redaction::default()).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), kept);
     }
 
@@ -246,7 +248,7 @@ mod tests {
         let mut draft = Draft::default();
         draft.put("z".to_owned(), 1);
         draft.put("a".to_owned(), [1, 2]);
-        let text = draft.finish(&Redaction::default()).unwrap();
+        let (_, text) = draft.finish(&Redaction::default()).unwrap();
         assert_eq!(&*text, r#"{"z":1,"a":[1,2]}"#);
     }
 

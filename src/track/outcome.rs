@@ -32,7 +32,7 @@ pub(super) fn settle<T: Serialize, E: Display>(outcome: Caught<Result<T, E>>) ->
         }))
     });
     step.unwrap_or_else(|panic| {
-        let step = Step::Fail(cut(panic_text(&*panic)));
+        let step = Step::Panic(cut(panic_text(&*panic)));
         drop_quietly(panic);
         step
     })
@@ -83,7 +83,7 @@ pub(super) fn fail(error: impl Display) -> Step {
 
 /// The step for a guard that goes while its thread panics.
 pub(super) fn panicked(text: String) -> Step {
-    Step::Fail(cut(text))
+    Step::Panic(cut(text))
 }
 
 /// Cuts a text at a character's boundary and marks the cut.
@@ -134,6 +134,6 @@ mod tests {
             }
         }
         let step = settle::<_, String>(Ok(Ok(Trap)));
-        assert_eq!(step, Step::Fail("panicked: sprung".into()));
+        assert_eq!(step, Step::Panic("panicked: sprung".into()));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{future::Future, panic::Location, sync::Arc};
 
+use opentelemetry::{Context as OtelContext, trace::TraceContextExt as _};
 use serde::Serialize;
 
 use super::{
@@ -11,8 +12,9 @@ use super::{
     outcome::done,
 };
 use crate::{
-    Error, PingStatus, TaskId,
+    Error, PingStatus, TaskId, TraceRelation,
     task::{NewTask, Origin},
+    telemetry::{Opening, Refused, is_heard, quietly},
 };
 
 /// Begins tasks and looks at them, from any thread.
@@ -35,13 +37,33 @@ use crate::{
 pub struct Tasks {
     tracker: Arc<Tracker>,
     origin: Option<Arc<Origin>>,
+    /// The request's, for tasks that are begun where no context is current.
+    context: OtelContext,
 }
 
 // === impl Tasks ===
 
 impl Tasks {
-    pub(crate) const fn new(tracker: Arc<Tracker>, origin: Option<Arc<Origin>>) -> Self {
-        Self { tracker, origin }
+    /// Tasks of no request.
+    pub(crate) fn new(tracker: Arc<Tracker>) -> Self {
+        Self {
+            tracker,
+            origin: None,
+            context: OtelContext::new(),
+        }
+    }
+
+    /// Tasks of the request that is worked on in `context`.
+    pub(crate) const fn of_request(
+        tracker: Arc<Tracker>,
+        origin: Arc<Origin>,
+        context: OtelContext,
+    ) -> Self {
+        Self {
+            tracker,
+            origin: Some(origin),
+            context,
+        }
     }
 
     pub(crate) const fn tracker(&self) -> &Arc<Tracker> {
@@ -103,8 +125,8 @@ impl Tasks {
         let begun_at = Location::caller();
         let mut draft = Draft::default();
         draft.put_all(metadata);
-        let (tracker, new) = self.clone().checked(name.into(), draft, begun_at)?;
-        Ok(tracker.begin(new, Live::default())?.id)
+        let (tracker, new, opening) = self.clone().checked(name.into(), draft, begun_at, None)?;
+        Ok(tracker.begin(new, Live::default(), opening)?.id)
     }
 
     /// Ends a task as `succeeded`: the SDK's call of this name.
@@ -240,13 +262,32 @@ impl Tasks {
         name: String,
         draft: Draft,
         begun_at: &'static Location<'static>,
-    ) -> Result<(Arc<Tracker>, NewTask), Error> {
+        relation: Option<TraceRelation>,
+    ) -> Result<(Arc<Tracker>, NewTask, Opening), Error> {
+        let checked = check_name(name)
+            .and_then(|name| Ok((name, draft.finish(self.tracker.redaction())?)))
+            .inspect_err(|_| self.tracker.refuse(Refused::Invalid));
+        let (name, (fields, metadata)) = checked?;
         let new = NewTask {
-            name: check_name(name)?,
-            metadata: draft.finish(self.tracker.redaction())?,
+            name,
+            metadata,
             origin: self.origin,
             begun_at,
         };
-        Ok((self.tracker, new))
+        let reporter = self.tracker.reporter().map(|reporter| &**reporter);
+        if !is_heard(reporter) {
+            return Ok((self.tracker, new, Opening::default()));
+        }
+        // On a thread that is being torn down there is none any more.
+        let current = quietly(OtelContext::current).unwrap_or_default();
+        let opening = Opening {
+            parent: match current.has_active_span() {
+                true => current,
+                false => self.context,
+            },
+            relation: relation.unwrap_or_else(|| self.tracker.relation()),
+            metadata: fields,
+        };
+        Ok((self.tracker, new, opening))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc, LazyLock, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -15,8 +15,14 @@ use tracing::warn;
 use super::Redaction;
 use crate::{
     Error, TaskId,
-    task::{AtCapacity, Change, Clock, Event, Limits, NewTask, Registry, Step, StepError, Task},
-    telemetry::{RateLimit, TaskSpan, emit},
+    task::{
+        AtCapacity, Change, Clock, Event, Kind, KindId, Limits, NewTask, Ping, Registry, Step,
+        StepError, Task,
+    },
+    telemetry::{
+        Edges, Opening, RateLimit, Readings, Refused, Reporter, TaskSpan, Telemetry, TraceRelation,
+        emit, emit_overflow, emit_refused,
+    },
 };
 
 /// The registry behind its door, and what every way of tracking shares.
@@ -27,6 +33,12 @@ pub(crate) struct Tracker {
     redaction: OnceLock<Redaction>,
     /// The runtime of the user's code, once it runs.
     runtime: OnceLock<Handle>,
+    /// Set once, when the app starts; until then nobody is told of spans and
+    /// metrics.
+    reporter: OnceLock<Arc<Reporter>>,
+    relation: OnceLock<TraceRelation>,
+    /// Requests that user code works on, until their bodies have ended.
+    requests: AtomicUsize,
     draining: AtomicBool,
     unknown: RateLimit,
 }
@@ -50,6 +62,9 @@ impl Tracker {
             registry: Registry::new(limits, Clock::system()),
             redaction: OnceLock::new(),
             runtime: OnceLock::new(),
+            reporter: OnceLock::new(),
+            relation: OnceLock::new(),
+            requests: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             unknown: RateLimit::default(),
         }
@@ -61,36 +76,99 @@ impl Tracker {
     }
 
     /// Begins a task.
-    pub(super) fn begin(&self, new: NewTask, live: Live) -> Result<Arc<Task<Live>>, Error> {
+    pub(super) fn begin(
+        &self,
+        new: NewTask,
+        live: Live,
+        opening: Opening,
+    ) -> Result<Arc<Task<Live>>, Error> {
         if self.draining.load(Ordering::Acquire) {
+            self.refuse(Refused::Draining);
             return Err(Error::Draining);
         }
-        let event = self
-            .registry
-            .begin(new, live)
-            .map_err(|AtCapacity { max_active }| Error::Capacity { max_active })?;
+        let begun = self.registry.begin(new, live);
+        let event = begun.map_err(|AtCapacity { max_active }| {
+            self.refuse(Refused::Capacity);
+            Error::Capacity { max_active }
+        })?;
         let task = Arc::clone(&event.task);
-        self.announce(event);
+        self.announce(event, Some(opening));
+        if task.kind == KindId::OTHER && self.registry.overflowed() {
+            emit_overflow(&task);
+        }
         Ok(task)
+    }
+
+    /// Counts a task that was refused.
+    pub(super) fn refuse(&self, why: Refused) {
+        emit_refused(why, self.reporter().map(|reporter| &**reporter));
     }
 
     /// Changes a task's state, if it may be changed so, and says so.
     pub(super) fn apply(&self, id: TaskId, step: Step) -> Result<(), StepError> {
         if let Some(event) = self.registry.step(id, step)? {
-            self.announce(event);
+            self.announce(event, None);
         }
         Ok(())
     }
 
     /// Announces an event and what other threads leave meanwhile for its task.
-    fn announce(&self, event: Event<Live>) {
+    fn announce(&self, event: Event<Live>, mut opening: Option<Opening>) {
+        let reporter = self.reporter().map(|reporter| &**reporter);
         let mut next = Some(event);
         while let Some(event) = next {
-            emit(&event);
+            emit(&event, reporter, opening.take());
             if matches!(event.change, Change::Ended(_)) {
                 event.task.payload.release();
+                self.rest();
             }
             next = self.registry.announced(&event);
+        }
+    }
+
+    /// Reports through `telemetry` from now on. The first call counts.
+    pub(crate) fn report_to(self: &Arc<Self>, telemetry: Telemetry, edges: &Edges) {
+        self.reporter.get_or_init(|| {
+            let readings: Weak<Self> = Arc::downgrade(self);
+            let readings: Weak<dyn Readings> = readings;
+            Arc::new(Reporter::new(telemetry, &readings, edges))
+        });
+    }
+
+    /// What is reported through, once the app has started.
+    pub(crate) fn reporter(&self) -> Option<&Arc<Reporter>> {
+        self.reporter.get()
+    }
+
+    /// How traces of tasks stand to those of requests. The first call counts.
+    pub(crate) fn relate(&self, relation: TraceRelation) {
+        self.relation.get_or_init(|| relation);
+    }
+
+    pub(super) fn relation(&self) -> TraceRelation {
+        self.relation.get().copied().unwrap_or_default()
+    }
+
+    /// A request has come that user code works on.
+    pub(crate) fn arrive(&self) {
+        self.requests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It has gone.
+    pub(crate) fn leave(&self) {
+        self.requests.fetch_sub(1, Ordering::AcqRel);
+        self.rest();
+    }
+
+    /// Whether a request or a task is still at work.
+    pub(crate) fn is_working(&self) -> bool {
+        self.requests.load(Ordering::Acquire) > 0 || self.registry.active() > 0
+    }
+
+    /// Lets telemetry know if nothing is at work any more.
+    fn rest(&self) {
+        if let Some(reporter) = self.reporter().filter(|_| !self.is_working()) {
+            reporter.telemetry.idle();
         }
     }
 
@@ -160,6 +238,24 @@ impl Tracker {
             .iter()
             .filter(|view| self.apply(view.task.id, Step::Interrupt).is_ok())
             .count()
+    }
+}
+
+impl Readings for Tracker {
+    fn each_kind(&self, each: &mut dyn FnMut(&Kind)) {
+        self.registry.kinds().for_each(each);
+    }
+
+    fn ping(&self) -> &Ping {
+        &self.registry.ping
+    }
+
+    fn now(&self) -> Duration {
+        self.registry.clock.mono()
+    }
+
+    fn history(&self) -> (usize, usize) {
+        (self.registry.history_len(), self.registry.history_limit())
     }
 }
 
