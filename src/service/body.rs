@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::connection::Activity;
+use super::{connection::Activity, in_flight::Template};
 
 /// A response's body on the front.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct FrontBody {
     kind: Kind,
     /// Told when the body has gone.
     activity: Option<Arc<Activity>>,
+    /// The route that answered.
+    route: Template,
 }
 
 /// A piece of a body that is made elsewhere.
@@ -78,10 +80,22 @@ impl FrontBody {
         self
     }
 
+    /// Notes the route that answered.
+    pub(super) fn routed(mut self, route: Template) -> Self {
+        self.route = route;
+        self
+    }
+
+    /// Hands over the route that answered.
+    pub(super) fn take_route(&mut self) -> Template {
+        std::mem::take(&mut self.route)
+    }
+
     const fn of(kind: Kind) -> Self {
         Self {
             kind,
             activity: None,
+            route: Template::None,
         }
     }
 }

@@ -144,9 +144,16 @@ impl<S: Sync> FromRequestParts<S> for Tasks {
 
 /// The ids that a request's headers name. Those that are no visible ASCII text
 /// of at most 256 bytes are taken as absent.
-pub(super) fn origin(headers: &HeaderMap) -> Origin {
+pub(super) fn origin(headers: &HeaderMap, baggage: Box<[(Box<str>, Box<str>)]>) -> Origin {
+    let session_id = id(headers.get(&SESSION_ID));
+    // A session in the baggage counts where there is no header.
+    let baggage = baggage
+        .into_iter()
+        .filter(|(key, _)| session_id.is_none() || **key != *"session.id")
+        .collect();
     Origin {
-        session_id: id(headers.get(&SESSION_ID)),
+        baggage,
+        session_id,
         request_id: id(headers.get(&REQUEST_ID))
             .unwrap_or_else(|| Uuid::new_v4().to_string().into()),
     }

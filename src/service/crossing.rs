@@ -29,15 +29,20 @@ use tracing::error;
 
 use super::{
     Service,
+    account::Account,
     body::{FrontBody, Piece},
     budget::Share,
     errors::Refusal,
-    in_flight::Flight,
+    flying::stream_span,
+    in_flight::{Flight, Template},
     introduction::Introduction,
     upload,
 };
 use crate::{
-    telemetry::{drop_quietly, quietly},
+    telemetry::{
+        drop_quietly, quietly,
+        request::{RequestSpan, StreamEnd, StreamSpan, StreamTale},
+    },
     track::panic_text,
 };
 
@@ -53,6 +58,13 @@ pub(super) struct Crossing {
 }
 
 type Answer = oneshot::Sender<Response<FrontBody>>;
+
+/// What an answer takes along.
+struct WayBack {
+    answer: Answer,
+    span: RequestSpan,
+    template: Template,
+}
 
 /// A request on its way over.
 struct Passage {
@@ -104,8 +116,12 @@ impl Crossing {
                     });
                 }
                 Err(refusal) => {
+                    let route = Template::of_contract(parts.uri.path());
+                    let refusal = refusal.on_front().map(|body| body.routed(route.clone()));
+                    Account::of_parts(&crossing, parts, flight.arrived())
+                        .give(refusal.status(), route);
                     // Nobody listens any more where the client has left.
-                    answer.send(refusal.on_front()).unwrap_or_default();
+                    answer.send(refusal).unwrap_or_default();
                     if !asks_first {
                         upload::see_off(incoming).await;
                     }
@@ -139,47 +155,44 @@ async fn over_there(service: Arc<Service>, router: Router, passage: Passage) {
     } = passage;
     // The upload has held the body to our limit.
     let limit = DefaultBodyLimit::disable();
-    Introduction::give(&mut request, service, flight.clone(), limit);
+    let contract = Template::of_contract(request.uri().path());
+    let span = Introduction::give(&mut request, Arc::clone(&service), flight.clone(), limit);
+    let context = span.cx().clone();
     // `async` so that whatever the user's layers do at once is caught as well.
-    let handled = AssertUnwindSafe(async move { router.oneshot(request).await })
-        .catch_unwind()
-        .await;
+    let handled = AssertUnwindSafe(async move { router.oneshot(request).await }).catch_unwind();
+    let handled = span.run(handled).await;
     drop(share);
+    let way_back = WayBack {
+        answer,
+        span,
+        template: contract.or_matched(&flight),
+    };
     let response = match handled {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
-        Err(panic) => return panicked(panic, answer),
+        Err(panic) => return way_back.panicked(panic),
     };
     let (mut parts, mut body) = response.into_parts();
-    release(&mut parts);
-    let first = match catch_unwind(AssertUnwindSafe(|| body.frame().now_or_never())) {
+    let tale = release(&mut parts);
+    let first = AssertUnwindSafe(async { body.frame().now_or_never() }).catch_unwind();
+    let first = match way_back.span.run(first).await {
         Ok(first) => first,
-        Err(panic) => {
-            return panicked(panic, answer);
-        }
+        Err(panic) => return way_back.panicked(panic),
     };
-    match first {
-        None => pump(parts, body, None, answer).await,
-        Some(None) => deliver(answer, parts, FrontBody::whole(Bytes::new())),
+    let first = match first {
+        Some(None) => return way_back.deliver(parts, FrontBody::whole(Bytes::new())),
         Some(Some(Ok(frame))) if body.is_end_stream() && frame.is_data() => {
             let bytes = frame
                 .into_data()
                 .map_or_else(|_| Bytes::new(), |data| own(&data));
-            deliver(answer, parts, FrontBody::whole(bytes));
+            return way_back.deliver(parts, FrontBody::whole(bytes));
         }
-        Some(Some(first)) => pump(parts, body, Some(first), answer).await,
-    }
+        None => None,
+        Some(Some(first)) => Some(first),
+    };
+    let stream = stream_span(&service, &context, &parts.headers, tale);
+    pump(parts, body, first, way_back, stream).await;
     drop(flight);
-}
-
-/// Answers for user code that panicked before anything was answered.
-fn panicked(panic: Box<dyn std::any::Any + Send>, answer: Answer) {
-    let text = panic_text(&*panic);
-    drop_quietly(panic);
-    quietly(|| error!(error = text, "a handler panicked"));
-    answer
-        .send(Refusal::panicked().on_front())
-        .unwrap_or_default();
 }
 
 /// Sends the head, then the body piece by piece, until its end or until the
@@ -188,19 +201,24 @@ async fn pump(
     parts: Parts,
     mut body: Body,
     first: Option<Result<Frame<Bytes>, axum::Error>>,
-    answer: Answer,
+    way_back: WayBack,
+    mut stream: StreamSpan,
 ) {
     let (pieces, receiver) = mpsc::channel(PIECES);
     let hint = body.size_hint();
-    deliver(answer, parts, FrontBody::pieces(receiver, hint));
+    way_back.deliver(parts, FrontBody::pieces(receiver, hint));
     let mut next = first.map(Some);
     loop {
         let frame = match next.take() {
             Some(frame) => frame,
             None => tokio::select! {
-                frame = AssertUnwindSafe(body.frame()).catch_unwind() => match frame {
+                frame = stream.run(AssertUnwindSafe(body.frame()).catch_unwind()) => match frame {
                     Ok(frame) => frame,
-                    Err(panic) => return cut_off(&panic_text(&*panic), panic),
+                    Err(panic) => {
+                        let text = panic_text(&*panic);
+                        drop_quietly(panic);
+                        return stream.cut_off(&text);
+                    }
                 },
                 () = pieces.closed() => return,
             },
@@ -208,28 +226,17 @@ async fn pump(
         let piece = match frame {
             None => Piece::End,
             Some(Ok(frame)) => Piece::Frame(frame.map_data(|data| own(&data))),
-            Some(Err(error)) => {
-                quietly(
-                    || error!(%error, "the source of a response failed; the response is cut off"),
-                );
-                return;
-            }
+            Some(Err(error)) => return stream.cut_off(&error.to_string()),
         };
         let ends = matches!(piece, Piece::End);
-        if pieces.send(piece).await.is_err() || ends {
+        if pieces.send(piece).await.is_err() {
             return;
         }
+        if ends {
+            return stream.finish(StreamEnd::Completed);
+        }
+        stream.sent();
     }
-}
-
-fn cut_off(text: &str, panic: Box<dyn std::any::Any + Send>) {
-    drop_quietly(panic);
-    quietly(|| {
-        error!(
-            error = text,
-            "the source of a response panicked; the response is cut off"
-        )
-    });
 }
 
 /// Bytes that run no destructor of the user's where they are dropped.
@@ -237,15 +244,34 @@ fn own(data: &Bytes) -> Bytes {
     Bytes::copy_from_slice(data)
 }
 
-/// Drops what a response carries of the user's besides its body.
-fn release(parts: &mut Parts) {
-    let extensions: Extensions = std::mem::take(&mut parts.extensions);
+/// Drops what a response carries of the user's besides its body; gives back what
+/// is ours.
+fn release(parts: &mut Parts) -> Option<Arc<StreamTale>> {
+    let mut extensions: Extensions = std::mem::take(&mut parts.extensions);
+    let tale = extensions.remove();
     catch_unwind(AssertUnwindSafe(|| drop(extensions))).unwrap_or_else(drop_quietly);
+    tale
 }
 
-fn deliver(answer: Answer, parts: Parts, body: FrontBody) {
-    // Nobody waits where the client has left.
-    answer
-        .send(Response::from_parts(parts, body))
-        .unwrap_or_default();
+// === impl WayBack ===
+
+impl WayBack {
+    /// Sends the answer, whose headers end the request's span.
+    fn deliver(self, parts: Parts, body: FrontBody) {
+        let body = body.routed(self.template.clone());
+        let mut response = Response::from_parts(parts, body);
+        self.span.answer(&mut response, self.template.as_str());
+        // Nobody waits where the client has left.
+        self.answer.send(response).unwrap_or_default();
+    }
+
+    /// Answers for user code that panicked before anything was answered.
+    fn panicked(self, panic: Box<dyn std::any::Any + Send>) {
+        let text = panic_text(&*panic);
+        drop_quietly(panic);
+        self.span
+            .inside(|| quietly(|| error!(error = text, "a handler panicked")));
+        let (parts, body) = Refusal::panicked().on_front().into_parts();
+        self.deliver(parts, body);
+    }
 }

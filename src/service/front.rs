@@ -26,7 +26,8 @@ use crate::{
     telemetry::{RateLimit, quietly},
 };
 
-/// Threads for what the front may not do itself: pages of tasks.
+/// Threads for what the front may not do itself: pages of tasks, and
+/// scrapes, which share these threads.
 const BLOCKING_THREADS: usize = 2;
 
 /// When there are no more file descriptors, until one may be free.
@@ -42,7 +43,7 @@ pub(crate) enum Surface {
     All,
     /// The contract and the user's own routes.
     Contract,
-    /// `/ping`, `/ready` and the tasks API.
+    /// `/ping`, `/ready`, `/metrics` and the tasks API.
     Admin,
 }
 
@@ -128,6 +129,11 @@ impl Front {
             runtime: handle,
             thread,
         })
+    }
+
+    /// The runtime of the front.
+    pub(crate) const fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Runs something of ours where no user code can hold it up.

@@ -1,12 +1,13 @@
 //! The AgentCore HTTP contract and what stands around it.
 //!
 //! A request's way: [`front`] accepts the connection on a thread of its own,
-//! [`connection`] reads it, [`routes`] decides whose it is. `/ping`, `/ready`
-//! and the tasks API are answered there. Everything else crosses over to the
+//! [`connection`] reads it, [`routes`] decides whose it is. `/ping`, `/ready`,
+//! `/metrics` and the tasks API are answered there. Everything else crosses over to the
 //! runtime of the user's code ([`crossing`]) with its whole body ([`upload`]),
 //! and the answer comes back ([`body`]). No user code runs on the front, not
 //! even a destructor.
 
+mod account;
 mod body;
 mod budget;
 mod connection;
@@ -15,10 +16,12 @@ mod crossing;
 mod debug;
 mod errors;
 mod fallback;
+mod flying;
 mod front;
 mod headers;
 mod in_flight;
 mod introduction;
+mod metrics;
 mod payload;
 mod ping;
 mod ping_handler;
@@ -29,10 +32,12 @@ mod state;
 mod stream;
 mod tasks;
 mod upload;
+mod visit;
 mod websocket;
 
 pub use context::{Context, Secret};
 pub(crate) use front::{Front, Surface};
+pub(crate) use in_flight::NoteRoute;
 pub use payload::Payload;
 pub use ping_handler::{Answer, Asked, AtOnce, Awaited, IntoPing, PingHandler};
 pub(crate) use ping_handler::{Probe, keep_asking};

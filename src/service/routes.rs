@@ -20,12 +20,15 @@ use tower::ServiceExt as _;
 
 use super::{
     Surface,
+    account::Account,
     body::FrontBody,
     connection::Activity,
     crossing::Crossing,
     errors::Refusal,
     fallback::elsewhere,
+    in_flight::Template,
     ping::{LastAnswer, PingAnswer},
+    visit::Visit,
 };
 
 /// The routes of one listener.
@@ -33,7 +36,7 @@ use super::{
 pub(super) struct Routes {
     pub(super) surface: Surface,
     pub(super) crossing: Crossing,
-    /// `/ready` and the tasks API.
+    /// `/ready`, `/metrics` and the tasks API.
     pub(super) admin: Router,
     pub(super) ping: PingAnswer,
 }
@@ -47,19 +50,26 @@ pub(super) struct ConnectionRoutes {
 }
 
 /// An answer, at once or later.
-pub(super) enum Reply {
+pub(super) struct Reply {
+    coming: Coming,
+    activity: Arc<Activity>,
+    /// Gone once the answer is there.
+    visit: Option<Visit>,
+    /// What the span of a request that never crosses over is made of.
+    account: Option<Account>,
+}
+
+enum Coming {
     Ready(Option<Response<FrontBody>>),
-    Crossing(oneshot::Receiver<Response<FrontBody>>, Arc<Activity>),
-    Ours(
-        Pin<Box<dyn Future<Output = Response<FrontBody>> + Send>>,
-        Arc<Activity>,
-    ),
+    Crossing(oneshot::Receiver<Response<FrontBody>>),
+    Ours(Pin<Box<dyn Future<Output = Response<FrontBody>> + Send>>),
 }
 
 enum Target {
     Ping,
     Elsewhere(&'static str),
-    Admin,
+    /// By its template.
+    Admin(&'static str),
     User,
 }
 
@@ -75,12 +85,19 @@ impl Routes {
     }
 
     fn target(&self, path: &str) -> Option<Target> {
-        let admin = path == "/ready" || path == "/tasks" || path.starts_with("/tasks/");
+        let admin = match path {
+            "/ready" => Some("/ready"),
+            "/metrics" => Some("/metrics"),
+            "/tasks" => Some("/tasks"),
+            _ => path.starts_with("/tasks/").then_some("/tasks/{id}"),
+        };
         match path {
-            _ if admin => self.surface.has_admin().then_some(Target::Admin),
+            _ if admin.is_some() && !self.surface.has_admin() => None,
             "/ping" => Some(Target::Ping),
             "/ping/" => Some(Target::Elsewhere("/ping")),
-            _ => self.surface.has_contract().then_some(Target::User),
+            _ => admin
+                .map(Target::Admin)
+                .or_else(|| self.surface.has_contract().then_some(Target::User)),
         }
     }
 
@@ -105,39 +122,67 @@ impl service::Service<Request<Incoming>> for ConnectionRoutes {
 
     fn call(&self, request: Request<Incoming>) -> Reply {
         self.activity.arrived();
-        let at_once = |response: Response<FrontBody>| {
-            let activity = Arc::clone(&self.activity);
-            Reply::Ready(Some(response.map(|body| body.telling(activity))))
-        };
+        let tracker = &self.routes.crossing.service.tracker;
+        let visit = Visit::begin(tracker, request.method(), request.version());
+        let (coming, account) = self.answer(request);
+        Reply {
+            coming,
+            activity: Arc::clone(&self.activity),
+            visit: Some(visit),
+            account,
+        }
+    }
+}
+
+impl ConnectionRoutes {
+    fn answer(&self, request: Request<Incoming>) -> (Coming, Option<Account>) {
+        let at_once = |response| Coming::Ready(Some(response));
         if let Some(details) = wrong_host(&request) {
             let refusal = Refusal::new(StatusCode::BAD_REQUEST, "Bad Request").details(details);
-            return at_once(refusal.closing().on_front());
+            return (at_once(refusal.closing().on_front()), None);
         }
         let routes = &self.routes;
+        let crossing = &routes.crossing;
         match routes.target(request.uri().path()) {
-            Some(Target::Ping) => at_once(routes.ping(request.method(), &self.last)),
-            Some(Target::Elsewhere(path)) => {
-                at_once(elsewhere(path, request.uri()).map(FrontBody::ours))
+            Some(Target::Ping) => {
+                let answer = routes.ping(request.method(), &self.last);
+                let route = Template::Ours("/ping");
+                (at_once(answer.map(|body| body.routed(route))), None)
             }
-            Some(Target::Admin) => {
+            Some(Target::Elsewhere(path)) => {
+                let there = elsewhere(path, request.uri()).map(FrontBody::ours);
+                (at_once(there), None)
+            }
+            Some(Target::Admin(route)) => {
+                let account = is_told_of(route).then(|| Account::of(crossing, &request));
                 let answer = routes.admin.clone().oneshot(request.map(Body::new));
-                let ours = async {
+                let ours = async move {
                     answer
                         .await
                         .unwrap_or_else(|never| match never {})
-                        .map(FrontBody::ours)
+                        .map(|body| FrontBody::ours(body).routed(Template::Ours(route)))
                 };
-                Reply::Ours(Box::pin(ours), Arc::clone(&self.activity))
+                (Coming::Ours(Box::pin(ours)), account)
             }
-            Some(Target::User) if routes.crossing.service.tracker.is_draining() => {
-                at_once(Refusal::draining().on_front())
+            Some(Target::User) if crossing.service.tracker.is_draining() => {
+                let account = Account::of(crossing, &request);
+                let route = Template::of_contract(request.uri().path());
+                let refusal = Refusal::draining().on_front();
+                (
+                    at_once(refusal.map(|body| body.routed(route))),
+                    Some(account),
+                )
             }
-            Some(Target::User) => {
-                Reply::Crossing(routes.crossing.send(request), Arc::clone(&self.activity))
-            }
-            None => at_once(Refusal::not_found().on_front()),
+            Some(Target::User) => (Coming::Crossing(crossing.send(request)), None),
+            None => (at_once(Refusal::not_found().on_front()), None),
         }
     }
+}
+
+/// Whether requests for this route of ours have spans. Those that are asked for
+/// every few seconds would hide all others.
+pub(super) fn is_told_of(route: &str) -> bool {
+    route.starts_with("/tasks")
 }
 
 /// What is wrong with the request's `Host`, by RFC 9112, section 3.2.
@@ -155,20 +200,24 @@ impl Future for Reply {
     type Output = Result<Response<FrontBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (response, activity) = match &mut *self {
-            Self::Ready(response) => {
-                let response = response.take().expect("not polled after it was ready");
-                return Poll::Ready(Ok(response));
-            }
-            Self::Crossing(answer, activity) => {
+        let mut response = match &mut self.coming {
+            Coming::Ready(response) => response.take().expect("not polled after it was ready"),
+            Coming::Crossing(answer) => {
                 let answer = ready!(Pin::new(answer).poll(cx));
                 // Without an answer the other runtime has gone down.
-                let response = answer.unwrap_or_else(|_gone| Refusal::draining().on_front());
-                (response, activity)
+                answer.unwrap_or_else(|_gone| Refusal::draining().on_front())
             }
-            Self::Ours(answer, activity) => (ready!(answer.as_mut().poll(cx)), activity),
+            Coming::Ours(answer) => ready!(answer.as_mut().poll(cx)),
         };
-        let activity = Arc::clone(activity);
+        let status = response.status();
+        let route = response.body_mut().take_route();
+        if let Some(visit) = self.visit.take() {
+            visit.answered(status, route.as_str());
+        }
+        if let Some(account) = self.account.take() {
+            account.give(status, route);
+        }
+        let activity = Arc::clone(&self.activity);
         Poll::Ready(Ok(response.map(|body| body.telling(activity))))
     }
 }

@@ -1,13 +1,13 @@
 //! What every part of the service shares.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
-use super::{
-    budget::Budget,
-    in_flight::{Flight, InFlight},
-};
+use super::{budget::Budget, in_flight::Flight};
 use crate::track::Tracker;
 
 /// How the service behaves.
@@ -29,7 +29,8 @@ pub(crate) struct Service {
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) config: ServiceConfig,
     pub(super) bodies: Budget,
-    pub(super) in_flight: InFlight,
+    /// Requests of the front's own whose spans wait to be made.
+    pub(super) accounts: AtomicUsize,
     /// Becomes true when WebSockets must close.
     going_away: watch::Sender<bool>,
 }
@@ -64,21 +65,15 @@ impl Service {
             tracker,
             config,
             bodies: Budget::default(),
-            in_flight: InFlight::default(),
+            accounts: AtomicUsize::new(0),
             going_away: watch::Sender::new(false),
         }
-    }
-
-    /// Whether a request or a task is still at work.
-    pub(crate) fn is_working(&self) -> bool {
-        self.in_flight.count() > 0 || self.tracker.registry().active() > 0
     }
 
     /// Counts a request in, until what is given back is dropped.
     pub(super) fn take_off(&self, path: &str) -> Flight {
         let busy = self.config.busy_while_invoking && path == "/invocations";
-        self.in_flight
-            .take_off(busy.then(|| Arc::clone(&self.tracker)))
+        Flight::take_off(Arc::clone(&self.tracker), busy)
     }
 
     /// Tells open WebSockets that the process goes away.

@@ -1,6 +1,12 @@
 //! Answers that come item by item, in the contract's form of SSE.
 
-use std::{any::type_name, convert::Infallible, fmt::Display, time::Duration};
+use std::{
+    any::type_name,
+    convert::Infallible,
+    fmt::Display,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use axum::response::{
     IntoResponse as _, Response, Sse,
@@ -10,6 +16,8 @@ use futures_util::{Stream, StreamExt as _};
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 use serde_json::json;
+
+use crate::telemetry::request::StreamTale;
 
 /// Without an item, until a comment is sent: well below the idle limit of any
 /// proxy that is likely to stand between.
@@ -37,12 +45,14 @@ where
     T: Serialize + 'static,
     E: Display + 'static,
 {
-    let mut failed = false;
+    let tale = Arc::new(StreamTale::default());
+    let told = Arc::clone(&tale);
     let events = items
         .map(event)
         .scan((), move |(), (event, fails)| {
-            let goes_on = !failed;
-            failed |= fails;
+            // After the first failure, nothing comes.
+            let goes_on = !told.failed.fetch_or(fails, Relaxed);
+            told.items.fetch_add(u64::from(goes_on), Relaxed);
             std::future::ready(goes_on.then_some(event))
         })
         .map(Ok::<_, Infallible>);
@@ -50,6 +60,7 @@ where
     let mut response = Sse::new(events).keep_alive(alive).into_response();
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response.extensions_mut().insert(tale);
     response
 }
 

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     InvalidTaskId, TaskId, TaskState,
     task::{Slice, View, Window, file},
+    telemetry::TaskSpan,
     track::Live,
 };
 
@@ -76,8 +77,8 @@ struct Wire<'a> {
     progress_message: Option<&'a str>,
     result: Option<&'a RawValue>,
     error: Option<&'a str>,
-    trace_id: Option<&'a str>,
-    span_id: Option<&'a str>,
+    trace_id: Option<String>,
+    span_id: Option<String>,
     begun_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<Entry>>,
@@ -248,6 +249,8 @@ impl<'a> Wire<'a> {
         let task = &*view.task;
         let origin = task.origin.as_deref();
         let ending = view.ending.as_deref();
+        let span: &TaskSpan = task.payload.as_ref();
+        let ids = span.ids();
         Self {
             id: task.id,
             name: &task.name,
@@ -264,8 +267,8 @@ impl<'a> Wire<'a> {
             progress_message: None,
             result: ending.and_then(|ending| ending.result.as_deref()).map(raw),
             error: ending.and_then(|ending| ending.error.as_deref()),
-            trace_id: None,
-            span_id: None,
+            trace_id: ids.map(|(trace, _)| trace.to_string()),
+            span_id: ids.map(|(_, span)| span.to_string()),
             begun_at: format!("{}:{}", file(task.begun_at), task.begun_at.line()),
             timeline: None,
         }

@@ -28,7 +28,6 @@ use futures_util::{FutureExt as _, Sink, Stream, StreamExt as _};
 use hyper::{Method, StatusCode};
 use tokio::{
     sync::mpsc as tokio_mpsc,
-    task::JoinError,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tracing::error;
@@ -41,7 +40,10 @@ use super::{
 };
 use crate::{
     Tasks,
-    telemetry::{drop_quietly, quietly},
+    telemetry::{
+        StreamKind, drop_quietly, quietly,
+        request::{StreamEnd, StreamSpan},
+    },
     track::panic_text,
 };
 
@@ -141,7 +143,13 @@ where
             upgrade.on_upgrade(move |socket| async move {
                 let (socket_of_user, ends) = WebSocket::pair(context, introduction.tasks());
                 let work = async move { handler(socket_of_user).await.failure() };
-                drive(socket, ends, work, &introduction.service).await;
+                // In there, so that the line of a failure has the request's ids.
+                let work = AssertUnwindSafe(work).catch_unwind().map(Close::after);
+                let context = introduction.context.clone();
+                let reporter = introduction.service.tracker.reporter();
+                let stream = StreamSpan::start(reporter, &context, Some(StreamKind::Ws), None);
+                let work = stream.context_of(work);
+                drive(socket, ends, work, &introduction.service, stream).await;
                 drop(introduction);
             })
         },
@@ -158,21 +166,22 @@ fn bad_upgrade(details: &str) -> Response {
 async fn drive(
     mut socket: AxumSocket,
     mut ends: Ends,
-    work: impl Future<Output = Option<String>> + Send + 'static,
+    work: impl Future<Output = Close> + Send + 'static,
     service: &Service,
+    mut stream: StreamSpan,
 ) {
     #[expect(
         clippy::disallowed_methods,
         reason = "the user's handler, which `finish` waits for"
     )]
-    let mut handler = tokio::spawn(AssertUnwindSafe(work).catch_unwind());
+    let mut handler = tokio::spawn(work);
     let mut away = pin!(service.going_away());
     let mut pings = interval_at(Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let close = loop {
         tokio::select! {
             biased;
-            done = &mut handler => break Close::after(done),
+            done = &mut handler => break done.unwrap_or(Close::Failed),
             () = away.as_mut() => break Close::Away,
             _tick = pings.tick() => {
                 if socket.send(Message::Ping(Bytes::new())).await.is_err() {
@@ -183,6 +192,7 @@ async fn drive(
                 if socket.send(message).await.is_err() {
                     break Close::Gone;
                 }
+                stream.sent();
             }
             (room, message) = receive(&mut socket, &ends.to_handler) => {
                 let close = Close::because_of(message.as_ref());
@@ -196,9 +206,10 @@ async fn drive(
         }
     };
     finish(socket, ends, close).await;
+    stream.finish(close.of_stream());
     if close == Close::Gone || close == Close::TooBig {
         // It sees the end of its stream, and may still have work to do.
-        Close::after(handler.await);
+        handler.await.unwrap_or(close);
     }
 }
 
@@ -339,16 +350,12 @@ impl<E: Display + Send + 'static> WebSocketOutcome for Result<(), E> {
 
 impl Close {
     /// After the handler's end, which is logged if it was none of a handler's.
-    fn after(done: Result<Caught<Option<String>>, JoinError>) -> Self {
-        let failure = match done {
-            Ok(Ok(failure)) => failure,
-            Ok(Err(panic)) => {
-                let text = panic_text(&*panic);
-                drop_quietly(panic);
-                Some(text)
-            }
-            Err(stopped) => Some(stopped.to_string()),
-        };
+    fn after(done: Caught<Option<String>>) -> Self {
+        let failure = done.unwrap_or_else(|panic| {
+            let text = panic_text(&*panic);
+            drop_quietly(panic);
+            Some(text)
+        });
         let Some(error) = failure else {
             return Self::Done;
         };
@@ -361,6 +368,14 @@ impl Close {
             Some(Ok(_)) => None,
             Some(Err(error)) if is_too_big(error) => Some(Self::TooBig),
             Some(Err(_)) | None => Some(Self::Gone),
+        }
+    }
+
+    const fn of_stream(self) -> StreamEnd {
+        match self {
+            Self::Done => StreamEnd::Completed,
+            Self::Failed | Self::TooBig | Self::Away => StreamEnd::Failed,
+            Self::Gone => StreamEnd::ClientGone,
         }
     }
 
