@@ -28,6 +28,7 @@ const STREAM_SECONDS: f64 = 10.0;
 pub(crate) fn app() -> App {
     App::new()
         .entrypoint(handler)
+        .task_names(["data_processing", "cleanup", "streaming"])
         .on_start(starting)
         .greeting(greeting)
 }
@@ -114,7 +115,8 @@ fn greeting(address: SocketAddr) -> String {
     curl -X POST {url}/invocations -d '{{"action": "status"}}'
     curl -X POST {url}/invocations -d '{{"action": "cleanup"}}'
 
-  Tasks: {url}/tasks    Ready: {url}/ready    Stop: Ctrl-C
+  Tasks: {url}/tasks    Metrics: {url}/metrics
+  Ready: {url}/ready    Stop: Ctrl-C
 "#
     )
 }

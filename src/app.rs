@@ -10,11 +10,12 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    AsyncTaskInfo, Error, PingStatus, TaskId, Tasks,
+    AsyncTaskInfo, Error, PingStatus, TaskId, Tasks, TraceRelation,
     config::Settings,
     ping::PingHandler,
     service::{Probe, ServiceConfig, UserRoutes},
     task::Limits,
+    telemetry::{Edges, PLATFORM_SECONDS, Telemetry},
     track::Tracker,
 };
 
@@ -40,6 +41,10 @@ pub struct App {
     probe: Option<Probe>,
     tracker: Arc<Tracker>,
     config: ServiceConfig,
+    /// What to report through; none where the process's own, if it has one, or
+    /// one for `/metrics` alone is good enough.
+    telemetry: Option<Telemetry>,
+    edges: Edges,
     on_start: Vec<Box<dyn FnOnce(Tasks) + Send>>,
     /// What to print on a terminal after the address.
     greeting: Option<fn(SocketAddr) -> String>,
@@ -61,6 +66,8 @@ impl App {
             probe: None,
             tracker: Arc::new(Tracker::new(limits)),
             config: ServiceConfig::default(),
+            telemetry: None,
+            edges: Edges::new(),
             on_start: Vec::new(),
             greeting: None,
             fault: None,
@@ -135,6 +142,99 @@ impl App {
         self
     }
 
+    /// Makes the names of tasks known before the first one begins: their metrics
+    /// then start at 0, and an alert on the first failure ever sees it.
+    ///
+    /// The first 50 names are told apart in metrics, whether they are named
+    /// here or not; all others share the label `_OTHER`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use axum::{body::{Body, to_bytes}, http::Request};
+    /// # use tower::ServiceExt as _;
+    /// let app = taskpulse::App::new().task_names(["import", "report"]);
+    /// # let asked = Request::get("/metrics").body(Body::empty())?;
+    /// # let answer = app.into_router().oneshot(asked).await?;
+    /// # let text = String::from_utf8(to_bytes(answer.into_body(), 1_000_000).await?.to_vec())?;
+    /// # for line in [
+    /// #     r#"taskpulse_task_active{task_name="import"} 0"#,
+    /// #     r#"taskpulse_task_transitions_total{task_name="report",task_state="failed"} 0"#,
+    /// # ] {
+    /// #     assert!(text.contains(line), "{line} in {text}");
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn task_names<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            self.tracker.registry().declare(name.as_ref());
+        }
+        self
+    }
+
+    /// Sets the edges, in seconds, of the histogram of durations of tasks with
+    /// this name. 900 and 28,800, the platform's limits, are always among them.
+    ///
+    /// Edges that do not ascend from above 0 make starting fail.
+    ///
+    /// ```
+    /// let app = taskpulse::App::new().duration_buckets("lookup", [0.001, 0.01, 0.1]);
+    /// # drop(app);
+    /// ```
+    pub fn duration_buckets(
+        mut self,
+        name: impl Into<String>,
+        edges: impl IntoIterator<Item = f64>,
+    ) -> Self {
+        let name = name.into();
+        let mut edges: Vec<f64> = edges.into_iter().collect();
+        let ascend = edges.windows(2).all(|pair| pair[0] < pair[1]);
+        let sound = edges.iter().all(|edge| edge.is_finite() && *edge > 0.0);
+        if !ascend || !sound {
+            return self.faulty(format!(
+                "the duration buckets of `{name}` are {edges:?}; they must be seconds above 0, each greater than the one before"
+            ));
+        }
+        edges.extend(PLATFORM_SECONDS);
+        edges.sort_by(f64::total_cmp);
+        edges.dedup();
+        self.edges.insert(name.into(), edges);
+        self
+    }
+
+    /// Says how traces of tasks stand to those of the requests that begin them:
+    /// children by default.
+    ///
+    /// ```
+    /// use taskpulse::{App, TraceRelation};
+    ///
+    /// let app = App::new().trace_relation(TraceRelation::Link);
+    /// # drop(app);
+    /// ```
+    pub fn trace_relation(self, relation: TraceRelation) -> Self {
+        self.tracker.relate(relation);
+        self
+    }
+
+    /// Reports through this telemetry, whatever the process has besides.
+    ///
+    /// ```
+    /// use taskpulse::{App, telemetry};
+    ///
+    /// # fn main() -> Result<(), taskpulse::Error> {
+    /// let telemetry = telemetry::start(telemetry::Config::default())?;
+    /// let app = App::new().telemetry(telemetry.clone());
+    /// # drop(app);
+    /// # telemetry.shutdown(std::time::Duration::from_secs(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
+        self
+    }
+
     /// Runs `hook` once the app listens, on the runtime of the handlers: the
     /// place to start what works in the background.
     ///
@@ -168,7 +268,7 @@ impl App {
     /// ```
     #[must_use]
     pub fn tasks(&self) -> Tasks {
-        Tasks::new(Arc::clone(&self.tracker), None)
+        Tasks::new(Arc::clone(&self.tracker))
     }
 
     /// See [`Tasks::add_async_task`].
@@ -218,6 +318,17 @@ impl App {
     pub(crate) fn greeting(mut self, greeting: fn(SocketAddr) -> String) -> Self {
         self.greeting = Some(greeting);
         self
+    }
+
+    /// Reports from now on: through the telemetry it was given, else through the
+    /// process's, else to `/metrics` alone.
+    fn report(&mut self) -> Result<Telemetry, Error> {
+        let telemetry = match self.telemetry.take().or_else(Telemetry::current) {
+            Some(telemetry) => telemetry,
+            None => Telemetry::local()?,
+        };
+        self.tracker.report_to(telemetry.clone(), &self.edges);
+        Ok(telemetry)
     }
 
     fn faulty(mut self, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use crate::{
     Error,
     service::ServiceConfig,
-    telemetry::log::LogFormat,
+    telemetry::{Config, log::LogFormat},
     track::{DEFAULT_REDACTED, Redaction},
 };
 
@@ -26,6 +26,9 @@ pub(crate) struct Settings {
     pub(crate) debug_actions: Option<bool>,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) redaction: Option<Redaction>,
+    pub(crate) baggage_keys: Option<Vec<String>>,
+    pub(crate) sample_tasks_always: Option<bool>,
+    pub(crate) flush_on_idle: Option<bool>,
 }
 
 /// A flag and its variable.
@@ -54,7 +57,7 @@ const TRACKING: &str = "Tasks and status";
 const TELLING: &str = "Telemetry";
 
 /// Every flag, the four that matter first.
-pub(crate) const SETTINGS: [Setting; 11] = [
+pub(crate) const SETTINGS: [Setting; 14] = [
     Setting {
         flag: "port",
         variable: "TASKPULSE_PORT",
@@ -110,7 +113,7 @@ pub(crate) const SETTINGS: [Setting; 11] = [
         variable: "TASKPULSE_ADMIN_ADDR",
         value: Some("HOST:PORT"),
         default: "shares the port",
-        help: "Serve /ready and the tasks API on an address of their own",
+        help: "Serve /ready, /metrics and the tasks API on an address of their own",
         heading: SERVING,
         read: |settings, text| {
             let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
@@ -204,6 +207,48 @@ pub(crate) const SETTINGS: [Setting; 11] = [
             Ok(())
         },
     },
+    Setting {
+        flag: "baggage-keys",
+        variable: "TASKPULSE_BAGGAGE_KEYS",
+        value: Some("KEYS"),
+        default: "none",
+        help: "Entries of a request's `baggage` (comma-separated keys) that become attributes of spans and fields of the log",
+        heading: TELLING,
+        read: |settings, text| {
+            let keys = text.split(',').map(str::trim);
+            let keys = keys.filter(|key| !key.is_empty()).map(str::to_owned);
+            settings.baggage_keys = Some(keys.collect());
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "sample-tasks",
+        variable: "TASKPULSE_SAMPLE_TASKS",
+        value: Some("WHEN"),
+        default: "parent",
+        help: "Spans of tasks are kept when their request's is (parent), or always",
+        heading: TELLING,
+        read: |settings, text| {
+            settings.sample_tasks_always = Some(match text {
+                "parent" => false,
+                "always" => true,
+                _ => return Err("`parent` or `always`".to_owned()),
+            });
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "flush-on-idle",
+        variable: "TASKPULSE_FLUSH_ON_IDLE",
+        value: Some("on|off"),
+        default: "on",
+        help: "Send queued spans, metrics and logs as soon as nothing is active, once a second at most",
+        heading: TELLING,
+        read: |settings, text| {
+            settings.flush_on_idle = Some(on_or_off(text)?);
+            Ok(())
+        },
+    },
 ];
 
 // === impl Settings ===
@@ -246,6 +291,20 @@ impl Settings {
         set(&mut config.drain, self.drain);
         set(&mut config.busy_while_invoking, self.busy_while_invoking);
         set(&mut config.debug_actions, self.debug_actions);
+    }
+
+    /// What the standard variables say of telemetry, and ours besides.
+    pub(crate) fn telemetry(&self, mut config: Config) -> Config {
+        if let Some(keys) = &self.baggage_keys {
+            config = config.baggage_keys(keys.clone());
+        }
+        if let Some(always) = self.sample_tasks_always {
+            config = config.sample_tasks_always(always);
+        }
+        if let Some(flush) = self.flush_on_idle {
+            config = config.flush_on_idle(flush);
+        }
+        config
     }
 }
 
@@ -301,98 +360,4 @@ impl Setting {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(flag: &str, value: &str, said: &str) {
-        let setting = SETTINGS
-            .iter()
-            .find(|setting| setting.flag == flag)
-            .unwrap();
-        let taken = setting.take(&mut Settings::default(), &format!("--{flag}"), value);
-        assert_eq!(
-            taken
-                .err()
-                .map_or_else(String::new, |error| error.to_string()),
-            said
-        );
-    }
-
-    #[test]
-    fn values_are_taken_or_told_what_is_allowed() {
-        check("port", "0", "");
-        check(
-            "port",
-            "65536",
-            "--port is `65536`; it must be an integer from 0 to 65535",
-        );
-        check("drain", "1m 30s", "");
-        check(
-            "drain",
-            "10",
-            "--drain is `10`; it must be a time such as `10s`, `500ms` or `2m`",
-        );
-        check("body-limit", "64MiB", "");
-        check(
-            "body-limit",
-            "lots",
-            "--body-limit is `lots`; it must be a size such as `100MB` or `64MiB`",
-        );
-        check(
-            "max-active",
-            "0",
-            "--max-active is `0`; it must be an integer from 1",
-        );
-        check(
-            "log-format",
-            "xml",
-            "--log-format is `xml`; it must be `pretty` or `json`",
-        );
-        check(
-            "debug-actions",
-            "maybe",
-            "--debug-actions is `maybe`; it must be `on` or `off`",
-        );
-        check(
-            "admin-addr",
-            "9090",
-            "--admin-addr is `9090`; it must be an address and a port, such as `127.0.0.1:9090`",
-        );
-        check("host", "", "--host is ``; it must be an address or a name");
-    }
-
-    #[test]
-    fn the_readme_lists_every_flag() {
-        let rows = SETTINGS.iter().map(|setting| {
-            let value = setting.value.map(|value| format!(" {value}"));
-            format!(
-                "| `--{}{}` | `{}` | {} | {} |",
-                setting.flag,
-                value.unwrap_or_default(),
-                setting.variable,
-                setting.default,
-                setting.help
-            )
-        });
-        let readme = include_str!("../README.md").lines();
-        let listed = readme.filter(|line| line.starts_with("| `--") && line.contains("TASKPULSE_"));
-        assert_eq!(listed.collect::<Vec<_>>(), rows.collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn sizes_are_read_as_they_are_written() {
-        let read = |text| {
-            let setting = SETTINGS
-                .iter()
-                .find(|setting| setting.flag == "body-limit")
-                .unwrap();
-            let mut settings = Settings::default();
-            setting.take(&mut settings, "--body-limit", text).unwrap();
-            settings.body_limit
-        };
-        assert_eq!(read("100MB"), Some(100_000_000));
-        assert_eq!(read("1MiB"), Some(1_048_576));
-        assert_eq!(read("17"), Some(17));
-    }
-}
+mod tests;

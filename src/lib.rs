@@ -54,7 +54,9 @@ mod config;
 mod error;
 mod service;
 mod task;
-mod telemetry;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod track;
 
 pub use app::App;
@@ -65,6 +67,7 @@ pub mod ping {
     pub use crate::service::{Answer, Asked, AtOnce, Awaited, IntoPing, PingHandler};
 }
 pub use task::{InvalidTaskId, PingStatus, TaskId, TaskState, UnknownState};
+pub use telemetry::TraceRelation;
 pub use track::{
     AsyncTaskInfo, Instrumented, RunningJob, TaskBuilder, TaskEnd, TaskHandle, TaskJoin, Tasks,
 };
@@ -73,4 +76,5 @@ pub use track::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/python.md")]
+#[doc = include_str!("../docs/telemetry.md")]
 struct Pages;

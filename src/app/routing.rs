@@ -14,7 +14,7 @@ use tower::{Layer, Service as TowerService};
 
 use super::App;
 use crate::service::{
-    RESERVED, Service, WebSocket, WebSocketOutcome, mounted_router, websocket_route,
+    NoteRoute, RESERVED, Service, WebSocket, WebSocketOutcome, mounted_router, websocket_route,
 };
 
 impl App {
@@ -128,6 +128,7 @@ impl App {
                 "the route {path} is taskpulse's own; choose another path"
             ));
         }
+        let methods = methods.layer(NoteRoute);
         self.routes.change(|router| router.route(path, methods));
         self
     }
@@ -156,13 +157,14 @@ impl App {
     ///
     /// Where axum does: if both have the same path, or a fallback.
     pub fn merge(mut self, other: Router) -> Self {
+        let other = other.layer(NoteRoute);
         self.routes.change(|router| router.merge(other));
         self
     }
 
     /// Wraps the routes added so far, as [`Router::layer`] does.
     ///
-    /// No layer ever wraps `/ping`, `/ready` or the tasks API: those are
+    /// No layer ever wraps `/ping`, `/ready`, `/metrics` or the tasks API: those are
     /// answered where no user code runs.
     ///
     /// ```
@@ -193,6 +195,8 @@ impl App {
             + 'static,
         <L::Service as TowerService<Request>>::Future: Send + 'static,
     {
+        // Whatever the layer answers itself, its route is known.
+        let layer = (NoteRoute, layer);
         self.routes.change(|router| router.layer(layer));
         self
     }
@@ -225,10 +229,12 @@ impl App {
     ///
     /// If the app was put together wrongly: the cases in which `run` gives back
     /// [`Error::Usage`](crate::Error::Usage).
-    pub fn into_router(self) -> Router {
+    pub fn into_router(mut self) -> Router {
         if let Some(fault) = &self.fault {
             panic!("{fault}");
         }
+        let reported = self.report();
+        drop(reported.unwrap_or_else(|error| panic!("{error}")));
         let service = Arc::new(Service::new(self.tracker, self.config));
         mounted_router(self.routes, &service, self.probe)
     }

@@ -23,11 +23,17 @@ use crate::{
     config::Settings,
     service::{Front, Service, Surface, user_router},
     telemetry::{
-        log::{self, LogFormat},
+        self, Config,
+        log::{self, LogFormat, LogGuard},
         quietly,
     },
     track::chain_hook,
 };
+
+/// How long what is queued may take to be sent at the end.
+///
+/// With the drain's 10 s it stays below the 15 s that the platform waits.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// How often draining looks whether it is done.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,6 +45,8 @@ struct Doors {
     /// Where the tasks API has an address of its own.
     admin: Option<SocketAddr>,
     on_terminal: bool,
+    /// What is to be said once the address has been.
+    warning: Option<String>,
 }
 
 impl App {
@@ -71,14 +79,18 @@ impl App {
             return Err(fault);
         }
         self.configure(settings);
+        let config = settings.telemetry(Config::from_env()?);
         let on_terminal = stdout().is_terminal();
         let format = settings.log_format.unwrap_or(match on_terminal {
             true => LogFormat::Pretty,
             false => LogFormat::Json,
         });
-        let _log = log::start(format);
+        let telemetry = telemetry::start(config)?;
+        let log = log::start(format, &telemetry);
         chain_hook();
-        let doors = Doors::open(settings, on_terminal && format == LogFormat::Pretty)?;
+        self.telemetry.get_or_insert_with(|| telemetry.clone());
+        let mut doors = Doors::open(settings, on_terminal && format == LogFormat::Pretty)?;
+        doors.warning = log.as_ref().and_then(LogGuard::warning).map(str::to_owned);
         let work = Builder::new_multi_thread()
             .enable_all()
             .thread_name("taskpulse-work")
@@ -90,6 +102,8 @@ impl App {
             .enable_all()
             .build()
             .map_err(Error::Start)?;
+        // Metrics of the end are read from it.
+        let tracker = Arc::clone(&self.tracker);
         let ended = control.block_on(async {
             let signals = Arc::new(Mutex::new(Signals::listen().map_err(Error::Start)?));
             let again = Arc::clone(&signals);
@@ -100,6 +114,8 @@ impl App {
         });
         // A worker that user code blocks must not keep the process.
         work.shutdown_background();
+        telemetry.end(FLUSH);
+        drop(tracker);
         ended
     }
 
@@ -137,9 +153,17 @@ impl App {
             address,
             admin: None,
             on_terminal: false,
+            warning: None,
         };
-        self.operate(doors, Handle::current(), shutdown, pending())
-            .await
+        let tracker = Arc::clone(&self.tracker);
+        let ended = self
+            .operate(doors, Handle::current(), shutdown, pending())
+            .await;
+        // The last values can be read as long as the tracker is there.
+        if let Some(reporter) = tracker.reporter() {
+            reporter.telemetry.flush_soon(FLUSH).await;
+        }
+        ended
     }
 
     /// Serves until `shutdown`, then drains, unless `hurry` comes first. User
@@ -155,12 +179,24 @@ impl App {
             return Err(fault);
         }
         self.tracker.runs_on(&work);
+        let telemetry = self.report()?;
         let service = Arc::new(Service::new(Arc::clone(&self.tracker), self.config));
         let router = user_router(self.routes);
         let front = Front::start(doors.listeners, &service, router, self.probe, work.clone())?;
+        if let Some(reporter) = self.tracker.reporter() {
+            reporter.watch(&[("front", front.runtime().clone()), ("work", work.clone())]);
+        }
         announce(doors.address, doors.admin, doors.on_terminal, self.greeting);
+        let names = self.tracker.registry().overflowed().then(|| {
+            "App::task_names has more names than metrics tell apart; the last ones are _OTHER there"
+                .to_owned()
+        });
+        let warnings = doors.warning.into_iter().chain(names);
+        for warning in warnings.chain(telemetry.complaints()) {
+            quietly(|| warn!("{warning}"));
+        }
         for hook in self.on_start {
-            let tasks = Tasks::new(Arc::clone(&self.tracker), None);
+            let tasks = Tasks::new(Arc::clone(&self.tracker));
             work.spawn(async move { hook(tasks) });
         }
         shutdown.await;
@@ -211,7 +247,7 @@ async fn end(
 /// Ready when neither a request nor a task is at work, or the time is up.
 async fn drained(service: Arc<Service>, limit: Duration) {
     let quiet = async {
-        while service.is_working() {
+        while service.tracker.is_working() {
             sleep(LOOK).await;
         }
     };
@@ -251,6 +287,7 @@ impl Doors {
                 address,
                 admin: None,
                 on_terminal,
+                warning: None,
             });
         };
         let (host, port) = admin.rsplit_once(':').unwrap_or((admin, "0"));
@@ -261,6 +298,7 @@ impl Doors {
             address,
             admin: Some(admin_address),
             on_terminal,
+            warning: None,
         })
     }
 }
