@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use self::source::{File, files, manifest, root};
 
 /// The modules, each of which may import from those before it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "error",
     "task",
     "telemetry",
@@ -17,6 +17,7 @@ const ORDER: [&str; 12] = [
     "service",
     "config",
     "app",
+    "testing",
     "agent",
     "cli",
     "main",
@@ -87,7 +88,11 @@ fn one_door() {
         .into_iter()
         .find(|file| file.path == "src/track/tracker.rs");
     let door = door.expect("the door").code;
-    for call in [".begin(new, live)", ".step(id, step)", "emit(&event)"] {
+    for call in [
+        ".begin(new, live)",
+        ".step(id, step)",
+        "emit(&event, reporter, opening.take())",
+    ] {
         assert_eq!(door.matches(call).count(), 1, "{call} in the door");
     }
 }
@@ -101,6 +106,44 @@ fn telemetry_alone_speaks_of_tasks() {
         assert!(!file.text.contains("\"taskpulse::task\""), "{}", file.path);
         for span in ["span!(", "Span::current", "\"task.id\"", "task.id ="] {
             assert!(!file.text.contains(span), "{}: {span}", file.path);
+        }
+    }
+}
+
+#[test]
+fn emit_alone_makes_telemetry_of_tasks() {
+    const EMIT: &str = "src/telemetry/emit.rs";
+    let emit = files().into_iter().find(|file| file.path == EMIT);
+    let emit = emit.expect("the table").code;
+    // What is said of a task's state: the lines, both spans, the duration.
+    for call in [
+        "target: TASK",
+        "reporter.ended(",
+        ".span_builder(task.name",
+        "counts.refuse(",
+    ] {
+        assert!(emit.contains(call), "no {call} in {EMIT}");
+        for file in files().into_iter().filter(|file| file.path != EMIT) {
+            assert!(!file.code.contains(call), "{}: {call}", file.path);
+        }
+    }
+    // What spans and metrics are made with.
+    for file in files()
+        .into_iter()
+        .filter(|file| !["telemetry", "lib"].contains(&file.module.as_str()))
+    {
+        let makers = [
+            "info_span!",
+            "KeyValue",
+            "span_builder(",
+            "Histogram",
+            ".durations",
+            "u64_counter(",
+            "f64_histogram(",
+            "observable(",
+        ];
+        for maker in makers {
+            assert!(!file.code.contains(maker), "{}: {maker}", file.path);
         }
     }
 }
@@ -138,7 +181,7 @@ fn files_are_short_and_sound() {
 #[test]
 fn every_example_is_spoken_of() {
     let read = |path: &str| fs::read_to_string(root().join(path)).expect(path);
-    let told = read("README.md") + &read("docs/python.md");
+    let told = read("README.md") + &read("docs/python.md") + &read("docs/telemetry.md");
     for entry in fs::read_dir(root().join("examples")).expect("a folder") {
         let name = entry.expect("an entry").file_name();
         let name = name.to_str().expect("UTF-8");
@@ -176,7 +219,12 @@ fn what_the_architecture_names_exists() {
 
 #[test]
 fn what_the_pages_name_exists() {
-    let pages = ["README.md", "docs/python.md", "CHANGELOG.md"];
+    let pages = [
+        "README.md",
+        "docs/python.md",
+        "docs/telemetry.md",
+        "CHANGELOG.md",
+    ];
     let read = |path: &str| fs::read_to_string(root().join(path)).expect(path);
     let config = read("src/config.rs");
     let sources: String = files().into_iter().map(|file| file.code).collect();

@@ -355,6 +355,23 @@ fn the_first_line_is_the_address_whatever_is_logged() {
     }
 }
 
+#[test]
+fn a_filter_that_cannot_be_read_is_named_once() {
+    let agent = Process::spawn_with(&[], &[("RUST_LOG", "warn,hyper=loud")]);
+    agent.invoke(&json!({"action": "cleanup", "seconds": 0}));
+    let warned = |line: &Value| line["message"].as_str().unwrap().contains("`hyper=loud`");
+    // `info` is used, which the end of a task is.
+    eventually("the task has ended", || {
+        let messages = agent.messages();
+        messages.iter().any(|line| line.ends_with("succeeded"))
+    });
+    let log = agent.log();
+    assert_eq!(log[0]["message"], "listening");
+    let warnings: Vec<&Value> = log.iter().filter(|line| warned(line)).collect();
+    assert_eq!(warnings.len(), 1, "{log:?}");
+    assert_eq!(warnings[0]["level"], "WARN");
+}
+
 #[tokio::test]
 async fn run_inside_a_runtime_names_what_to_use() {
     let error = App::new().run().unwrap_err();

@@ -3,17 +3,19 @@
 use std::{fs, path::PathBuf};
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
-use crate::harness::{PATIENCE, Process, eventually};
+use crate::harness::{Collector, PATIENCE, Process, Scrape, eventually};
 
 /// The examples, by name. A test below begins with `start` of each.
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 7] = [
     "async_processing",
     "mount",
     "rayon",
     "sse",
+    "telemetry",
     "threads",
     "websocket",
 ];
@@ -179,4 +181,33 @@ fn mount_shares_an_app() {
         (nothing.status, nothing.error().as_str()),
         (404, "Not Found")
     );
+}
+
+#[test]
+fn telemetry_has_a_subscriber_and_a_counter_of_its_own() {
+    let agent = start("telemetry");
+    let id = agent.invoke(&json!("to be or not to be")).json()["task_id"].clone();
+    let task = ended(&agent, &id);
+    assert_eq!(
+        (&task["state"], &task["result"]),
+        (&json!("succeeded"), &json!(6))
+    );
+    let scrape = Scrape::of(&agent.get("/metrics"));
+    assert_eq!(scrape.value("counting_words_total", &[]), Some(6.0));
+    drop(agent);
+
+    let collector = Collector::start();
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.url())];
+    let mut agent = Process::start(&binary("telemetry"), &[], &variables);
+    let id = agent.invoke(&json!("to be")).json()["task_id"].clone();
+    ended(&agent, &id);
+    agent.signal(Signal::INT);
+    assert!(agent.wait().success());
+    let request = collector.span_named("POST /invocations");
+    let task = collector.span_named("counting");
+    let splitting = collector.span_named("splitting");
+    assert_eq!(task.parent, request.span_id);
+    assert_eq!(splitting.parent, task.span_id);
+    assert_eq!(splitting.trace_id, request.trace_id);
+    assert_eq!(collector.value("counting.words", &[]), Some(2.0));
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use taskpulse::{App, Error, PingStatus, TaskEnd, TaskJoin, TaskState, Tasks};
 use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::harness::{PATIENCE, Process, Server, eventually};
+use crate::harness::{Collector, PATIENCE, Process, Server, eventually};
 
 /// The end of a task, waited for in time.
 async fn end(join: TaskJoin) -> TaskEnd {
@@ -212,13 +212,22 @@ fn secrets_stop_at_the_door() {
     assert_eq!(info["running_jobs"][0]["metadata"], kept);
     assert!(server.tasks.complete_async_task(id));
 
-    let agent = Process::spawn(&["--redact-keys", "data"]);
+    let collector = Collector::start();
+    let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.url())];
+    let agent = Process::spawn_with(&["--redact-keys", "data"], &endpoint);
     agent.invoke(&json!({"action": "process", "data_id": "hunter2", "seconds": 0}));
     let tasks = agent.get("/tasks").json();
     assert_eq!(
         tasks["tasks"][0]["metadata"],
         json!({"data_id": "[redacted]"})
     );
+    let span = collector.span_named("data_processing");
+    assert_eq!(span.get("task.metadata.data_id"), "[redacted]");
+    let mut lines = agent.log();
+    lines.retain(|line| line["target"] == "taskpulse::task");
+    assert!(!lines.is_empty());
+    // Lines of the agent's own say what it works on.
+    assert!(!json!(lines).to_string().contains("hunter2"), "{lines:?}");
 }
 
 #[test]

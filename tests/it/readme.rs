@@ -140,6 +140,7 @@ fn its_links_lead_somewhere() {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "docs/python.md",
+        "docs/telemetry.md",
     ];
     for file in files {
         let path = root.join(file);
@@ -161,7 +162,7 @@ fn its_routes_are_there() {
     let rows = README.lines().filter_map(|line| line.strip_prefix("| `"));
     let routes = rows.filter_map(|row| row.split('`').next()?.split_once(' '));
     let routes: Vec<_> = routes.filter(|(_, path)| path.starts_with('/')).collect();
-    assert_eq!(routes.len(), 6, "{routes:?}");
+    assert_eq!(routes.len(), 7, "{routes:?}");
     for (method, path) in routes {
         let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGFza3B1bHNlIHRlc3RzIQ==\r\n";
         let (headers, expected) = match path {

@@ -209,7 +209,10 @@ fn nothing_of_the_context_is_echoed() {
         .map(|(name, _)| name.as_str())
         .collect();
     names.sort_unstable();
-    assert_eq!(names, ["content-length", "content-type", "date"]);
+    assert_eq!(
+        names,
+        ["content-length", "content-type", "date", "traceparent"]
+    );
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! What every test starts with: a server in this process or the real binary,
-//! on a free port, and a client that sends bytes and reads answers.
+//! on a free port, a client that sends bytes and reads answers, and a backend
+//! that takes telemetry.
 
 mod client;
+pub(crate) mod collector;
 pub(crate) mod process;
+pub(crate) mod scrape;
 mod server;
 
 pub(crate) use client::{Client, Response};
+pub(crate) use collector::{Behaviour, Collector, Signal};
 pub(crate) use process::{BINARY, Process};
+pub(crate) use scrape::Scrape;
 pub(crate) use server::Server;
 
 use std::time::{Duration, Instant};

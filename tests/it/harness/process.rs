@@ -1,6 +1,7 @@
 //! The real binary.
 
 use std::{
+    env,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
@@ -39,11 +40,23 @@ impl Process {
 
     /// Starts another program that says where it listens as ours does.
     pub(crate) fn start(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::read(command(program, arguments, variables), |_| true)
+        Self::read(command(program, arguments, variables), |line| {
+            Some(as_json(line))
+        })
     }
 
-    /// Starts a program; the lines of its log are those that `is_ours`.
-    fn read(mut command: Command, is_ours: fn(&str) -> bool) -> Self {
+    /// Starts it with its log as people read it, of which only the address is
+    /// kept.
+    pub(crate) fn spawn_pretty(variables: &[(&str, &str)]) -> Self {
+        let arguments = ["--log-format", "pretty"];
+        Self::read(
+            command(Path::new(BINARY), &arguments, variables),
+            from_pretty,
+        )
+    }
+
+    /// Starts a program; `parse` says which lines are of its log, and what.
+    fn read(mut command: Command, parse: fn(&str) -> Option<Value>) -> Self {
         let program = command.get_program().to_owned();
         let mut child = command
             .spawn()
@@ -54,8 +67,7 @@ impl Process {
         let keep = Arc::clone(&lines);
         thread::spawn(move || {
             let lines = output.lines().map_while(Result::ok);
-            for line in lines.filter(|line| is_ours(line)) {
-                let line = as_json(&line);
+            for line in lines.filter_map(|line| parse(&line)) {
                 let address = (line["message"] == "listening").then(|| line["address"].clone());
                 // Kept first: whoever has the address may look for its line.
                 keep.lock().unwrap().push(line);
@@ -156,7 +168,7 @@ impl Process {
         let arguments = ["--exact", "--nocapture", name];
         let command = command(&this, &arguments, variables);
         // The test runner prints lines of its own.
-        Self::read(command, |line| line.starts_with('{'))
+        Self::read(command, |line| line.starts_with('{').then(|| as_json(line)))
     }
 }
 
@@ -169,9 +181,28 @@ fn as_json(line: &str) -> Value {
     }
 }
 
+/// The line that says where it listens, written for people.
+fn from_pretty(line: &str) -> Option<Value> {
+    let after = line.split_once("listening")?.1;
+    let address = after
+        .split(|letter: char| !letter.is_ascii_digit() && !".:".contains(letter))
+        .find(|word| word.parse::<SocketAddr>().is_ok())?;
+    Some(json!({ "message": "listening", "address": address }))
+}
+
 /// A program whose log comes through a pipe, on a free port.
 fn command(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
+    // What the tests themselves run under must not export.
+    for (name, _) in env::vars_os() {
+        let telling = ["OTEL_", "AGENT_OBSERVABILITY_"];
+        if telling
+            .iter()
+            .any(|start| name.as_encoded_bytes().starts_with(start.as_bytes()))
+        {
+            command.env_remove(name);
+        }
+    }
     command
         .args(arguments)
         .env("TASKPULSE_HOST", "127.0.0.1")
