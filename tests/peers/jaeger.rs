@@ -1,0 +1,133 @@
+//! An invocation with a `traceparent` is one trace in Jaeger.
+
+use serde_json::{Value, json};
+
+use crate::{
+    CALLER, TRACE, alone, exporting,
+    harness::eventually,
+    invoke,
+    peer::{JAEGER, Jaeger, are_here},
+};
+
+/// A tag's type and value.
+fn tag(span: &Value, key: &str) -> Option<(String, Value)> {
+    let tags = span["tags"].as_array().expect("tags");
+    let found = tags.iter().find(|tag| tag["key"] == key)?;
+    let kind = found["type"].as_str().expect("a type");
+    Some((kind.to_owned(), found["value"].clone()))
+}
+
+#[track_caller]
+fn assert_tags(span: &Value, tags: &[(&str, &str, Value)]) {
+    for (key, kind, value) in tags {
+        let wanted = Some(((*kind).to_owned(), value.clone()));
+        assert_eq!(tag(span, key), wanted, "{key} of {span:#}");
+    }
+}
+
+/// The span that a span is in.
+fn parent(span: &Value) -> &str {
+    let references = span["references"].as_array().expect("references");
+    let parent = references.iter().find(|it| it["refType"] == "CHILD_OF");
+    parent.map_or("", |it| it["spanID"].as_str().expect("an id"))
+}
+
+/// Prints the spans below `parent`, each with its tags.
+fn print(spans: &[Value], within: &str, depth: usize) {
+    for span in spans.iter().filter(|span| parent(span) == within) {
+        let indent = "    ".repeat(depth);
+        let micros = &span["duration"];
+        println!("{indent}{} ({micros} us)", span["operationName"]);
+        for tag in span["tags"].as_array().expect("tags") {
+            println!(
+                "{indent}  {} {} = {}",
+                tag["key"], tag["type"], tag["value"]
+            );
+        }
+        print(spans, span["spanID"].as_str().expect("an id"), depth + 1);
+    }
+}
+
+#[track_caller]
+fn assert_request(request: &Value) {
+    assert_tags(
+        request,
+        &[
+            ("span.kind", "string", json!("server")),
+            ("http.request.method", "string", json!("POST")),
+            ("http.route", "string", json!("/invocations")),
+            ("http.response.status_code", "int64", json!(200)),
+            ("url.path", "string", json!("/invocations")),
+            ("url.scheme", "string", json!("http")),
+            ("server.address", "string", json!("t")),
+            ("network.protocol.version", "string", json!("1.1")),
+            ("user_agent.original", "string", json!("peers/1")),
+            ("session.id", "string", json!("s-1")),
+            ("taskpulse.request.id", "string", json!("r-1")),
+        ],
+    );
+}
+
+/// That the span says what the tasks API says.
+#[track_caller]
+fn assert_task(task: &Value, known: &Value) {
+    let place = known["begun_at"].as_str().expect("a place");
+    let (file, line) = place.rsplit_once(':').expect("a line");
+    assert_tags(
+        task,
+        &[
+            ("span.kind", "string", json!("internal")),
+            ("task.id", "int64", known["id"].clone()),
+            ("task.name", "string", json!("data_processing")),
+            ("task.state", "string", json!("failed")),
+            ("task.metadata.data_id", "string", json!("d-1")),
+            ("session.id", "string", json!("s-1")),
+            ("taskpulse.request.id", "string", json!("r-1")),
+            ("code.file.path", "string", json!(file)),
+            (
+                "code.line.number",
+                "int64",
+                json!(line.parse::<i64>().unwrap()),
+            ),
+            ("error.message", "string", known["error"].clone()),
+            ("otel.status_code", "string", json!("ERROR")),
+            ("error", "bool", json!(true)),
+        ],
+    );
+    let events = task["logs"].to_string();
+    assert!(
+        events.contains("panicked, as the request asked for"),
+        "{events}"
+    );
+}
+
+#[test]
+fn an_invocation_is_one_trace() {
+    let _alone = alone();
+    if !are_here(&[JAEGER]) {
+        return;
+    }
+    let jaeger = Jaeger::start();
+    let agent = exporting(&format!("http://{}", jaeger.otlp), &[]);
+    let event = json!({"action": "process", "data_id": "d-1", "seconds": 0.05,
+        "outcome": "panicked"});
+    let id = invoke(&agent, &event);
+    let spans = || {
+        let trace = jaeger.trace(TRACE).unwrap_or_default();
+        trace["spans"].as_array().cloned().unwrap_or_default()
+    };
+    eventually("both spans are in Jaeger", || spans().len() == 2);
+    let spans = spans();
+    println!("In Jaeger, trace {TRACE}, caller's span {CALLER}:");
+    print(&spans, CALLER, 1);
+
+    let named = |name: &str| {
+        let span = spans.iter().find(|span| span["operationName"] == name);
+        span.unwrap_or_else(|| panic!("no {name}"))
+    };
+    let (request, task) = (named("POST /invocations"), named("data_processing"));
+    assert_eq!(parent(request), CALLER);
+    assert_eq!(parent(task), request["spanID"]);
+    assert_request(request);
+    assert_task(task, &agent.get(&format!("/tasks/{id}")).json());
+}
