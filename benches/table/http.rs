@@ -1,13 +1,14 @@
 //! Rows about requests.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use super::{
     Outcome,
-    child::Child,
-    load::rate,
-    report::{Measured, median},
+    child::{Child, Telling, free_address},
+    load::{latencies, rate},
+    report::{Measured, median, percentile},
     roles::Role,
+    scrape::Losses,
 };
 
 pub(crate) const PING: &str = "GET /ping HTTP/1.1\r\nHost: bench\r\n\r\n";
@@ -22,6 +23,12 @@ const ROUND: Duration = Duration::from_secs(2);
 
 /// Before the first round, for both.
 const WARM_UP: Duration = Duration::from_secs(1);
+
+/// Requests per second where it is their time that counts, and the many short
+/// rounds of those: a disturbance then meets both sides.
+const MODERATE: u32 = 500;
+const SHORT_PAIRS: usize = 31;
+const SHORT_ROUND: Duration = Duration::from_millis(500);
 
 /// A server and what was measured of it, round by round.
 struct Side {
@@ -59,23 +66,113 @@ fn duel(
     request: &'static str,
     ratio: fn(f64, f64) -> f64,
 ) -> Outcome<Measured> {
-    let mut one = Side::start(one, request)?;
-    let mut other = Side::start(other, request)?;
-    let mut rounds = Vec::new();
-    for _ in 0..PAIRS {
-        rounds.push(ratio(one.round(request)?, other.round(request)?));
-    }
+    let mut one = Side::start(Child::playing(one)?, request)?;
+    let mut other = Side::start(Child::playing(other)?, request)?;
+    Ok(Measured {
+        rounds: in_turn(&mut one, &mut other, request, ratio)?,
+        figures: format!("{one}; {other}"),
+    })
+}
+
+fn in_turn(
+    one: &mut Side,
+    other: &mut Side,
+    request: &'static str,
+    ratio: fn(f64, f64) -> f64,
+) -> Outcome<Vec<f64>> {
+    (0..PAIRS)
+        .map(|_| Ok(ratio(one.round(request)?, other.round(request)?)))
+        .collect()
+}
+
+/// Requests per second while telemetry is exported to those without telemetry.
+pub(crate) fn exporting() -> Outcome<Measured> {
+    let mut collector = Child::playing(Role::Collector)?;
+    let side = |to| {
+        let child = Child::telling(
+            Role::Full,
+            Telling {
+                to,
+                log: "warn",
+                queue: Telling::QUEUE,
+            },
+        )?;
+        Side::start(child, INVOCATION)
+    };
+    let mut on = side(Some(collector.address()?))?;
+    let mut off = side(None)?;
+    let rounds = in_turn(&mut on, &mut off, INVOCATION, |on, off| on / off)?;
+    let losses = Losses::once_sent(on.server.address()?)?;
+    let [taken] = collector.figures("count")?;
     Ok(Measured {
         rounds,
-        figures: format!("{one}; {other}"),
+        figures: format!("{on}; {off}; {taken} spans taken, {} dropped", losses.spans),
+    })
+}
+
+/// Time of a request while nobody listens at the collector's address.
+pub(crate) fn collector_refused() -> Outcome<Measured> {
+    beside(free_address()?)
+}
+
+/// Time of a request while the collector does not answer.
+pub(crate) fn collector_hanging() -> Outcome<Measured> {
+    let collector = Child::playing(Role::Hanging)?;
+    beside(collector.address()?)
+}
+
+/// Time of a request while the collector answers 503.
+pub(crate) fn collector_unavailable() -> Outcome<Measured> {
+    let collector = Child::playing(Role::Unavailable)?;
+    beside(collector.address()?)
+}
+
+/// The 99th percentile of requests' times with a collector that is of no use to
+/// that with one that is.
+fn beside(useless: SocketAddr) -> Outcome<Measured> {
+    let collector = Child::playing(Role::Collector)?;
+    let server = |to| {
+        let telling = Telling {
+            to: Some(to),
+            log: "warn",
+            queue: Telling::QUEUE,
+        };
+        let mut server = Child::telling(Role::Full, telling)?;
+        rate(server.address()?, INVOCATION, WARM_UP)?;
+        // More than what is queued at most.
+        server.ask("burst 20000")?;
+        Outcome::Ok(server)
+    };
+    let servers = [server(useless)?, server(collector.address()?)?];
+    let mut times = [const { Vec::new() }; 2];
+    let mut rounds = Vec::new();
+    for _ in 0..SHORT_PAIRS {
+        let mut round = [0.0; 2];
+        for (at, server) in servers.iter().enumerate() {
+            let took = latencies(server.address()?, INVOCATION, MODERATE, SHORT_ROUND)?;
+            round[at] = percentile(&took, 0.99);
+            times[at].extend(took);
+        }
+        rounds.push(round[0] / round[1]);
+    }
+    let [bad, good] = times.map(|times| (median(&times), percentile(&times, 0.99)));
+    Ok(Measured {
+        rounds,
+        figures: format!(
+            "p50 {:.0} µs, p99 {:.0} µs; p50 {:.0} µs, p99 {:.0} µs (p50 {:.2})",
+            bad.0,
+            bad.1,
+            good.0,
+            good.1,
+            bad.0 / good.0
+        ),
     })
 }
 
 // === impl Side ===
 
 impl Side {
-    fn start(role: Role, request: &'static str) -> Outcome<Self> {
-        let server = Child::playing(role)?;
+    fn start(server: Child, request: &'static str) -> Outcome<Self> {
         rate(server.address()?, request, WARM_UP)?;
         Ok(Self {
             server,

@@ -4,6 +4,7 @@
 use std::{
     io,
     net::SocketAddr,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -48,6 +49,31 @@ pub(crate) fn rate(address: SocketAddr, request: &'static str, time: Duration) -
 pub(crate) fn once(address: SocketAddr, request: &str) -> Outcome<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     Ok(runtime.block_on(async { Client::connect(address).await?.exchange(request).await })?)
+}
+
+/// How long each answer took in microseconds, on one connection, at so many
+/// requests per second.
+pub(crate) fn latencies(
+    address: SocketAddr,
+    request: &str,
+    rate: u32,
+    time: Duration,
+) -> Outcome<Vec<f64>> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let mut client = runtime.block_on(Client::connect(address))?;
+    let started = Instant::now();
+    let mut took = Vec::new();
+    let mut due = started;
+    while due < started + time {
+        let early = due.saturating_duration_since(Instant::now());
+        thread::sleep(early);
+        // Who was kept waiting by the answer before has waited.
+        let from = if early.is_zero() { due } else { Instant::now() };
+        runtime.block_on(client.exchange(request))?;
+        took.push(from.elapsed().as_secs_f64() * 1e6);
+        due += Duration::from_secs(1) / rate;
+    }
+    Ok(took)
 }
 
 async fn ask(address: SocketAddr, request: &str, until: Instant) -> io::Result<u32> {

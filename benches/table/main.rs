@@ -1,6 +1,6 @@
 //! How fast and how small taskpulse is: one Markdown table.
 //!
-//! `cargo bench` measures every row and takes about two minutes; `cargo bench
+//! `cargo bench` measures every row and takes about seven minutes; `cargo bench
 //! -- ping` measures the rows whose names contain `ping`. What is compared is
 //! measured alternately in one run, so a busy machine disturbs both sides; a
 //! ratio is the median of those of neighbouring rounds. A missed bound is said
@@ -13,16 +13,22 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a program that measures and prints"
 )]
 
+mod by_hand;
 mod child;
+mod full;
 mod http;
 mod load;
+mod receiver;
 mod report;
 mod roles;
+mod scrape;
 mod start;
+mod telemetry;
 mod tracking;
 
 use std::{env, error::Error};
@@ -33,7 +39,7 @@ use roles::Role;
 /// Whatever goes wrong ends the program.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 19] = [
     Row {
         name: "ping",
         what: "`GET /ping` requests/s, 32 connections",
@@ -96,6 +102,76 @@ const ROWS: [Row; 9] = [
         against: "",
         bound: Bound::Under(50.0, "ms"),
         measure: start::first_answer,
+    },
+    Row {
+        name: "telemetry-begin-end",
+        what: "begin + end with all telemetry: span, two lines, metrics for two readers",
+        against: "the parts done by hand",
+        bound: Bound::AtMost(1.5),
+        measure: telemetry::begin_end,
+    },
+    Row {
+        name: "telemetry-memory",
+        what: "resident memory per active task with two metadata keys and all telemetry, of 100,000",
+        against: "",
+        bound: Bound::Under(2_400.0, "bytes"),
+        measure: telemetry::memory,
+    },
+    Row {
+        name: "telemetry-invocations",
+        what: "`POST /invocations` that begins and ends a task, exported, requests/s, 32 connections",
+        against: "telemetry off",
+        bound: Bound::AtLeast(0.7),
+        measure: http::exporting,
+    },
+    Row {
+        name: "telemetry-busy",
+        what: "spans and lines dropped at 20,000 tasks a second for 60 s",
+        against: "",
+        bound: Bound::No("drops"),
+        measure: telemetry::busy,
+    },
+    Row {
+        name: "telemetry-too-busy",
+        what: "spans unaccounted for at 100,000 tasks a second, where 1,024 may wait",
+        against: "",
+        bound: Bound::No("spans"),
+        measure: telemetry::too_busy,
+    },
+    Row {
+        name: "telemetry-calm",
+        what: "p99 of begin and p99 of end together, 1,000 tasks a second, all telemetry",
+        against: "",
+        bound: Bound::Shown("µs"),
+        measure: telemetry::calm,
+    },
+    Row {
+        name: "metrics",
+        what: "`GET /metrics` with 1,000,000 active tasks of 50 names",
+        against: "",
+        bound: Bound::Under(50.0, "ms"),
+        measure: scrape::crowd,
+    },
+    Row {
+        name: "collector-refused",
+        what: "p99 of `POST /invocations` at 500/s while the collector is gone",
+        against: "is up",
+        bound: Bound::AtMost(1.2),
+        measure: http::collector_refused,
+    },
+    Row {
+        name: "collector-hanging",
+        what: "p99 of `POST /invocations` at 500/s while the collector hangs",
+        against: "is up",
+        bound: Bound::AtMost(1.2),
+        measure: http::collector_hanging,
+    },
+    Row {
+        name: "collector-503",
+        what: "p99 of `POST /invocations` at 500/s while the collector answers 503",
+        against: "is up",
+        bound: Bound::AtMost(1.2),
+        measure: http::collector_unavailable,
     },
 ];
 

@@ -24,6 +24,10 @@ pub(crate) enum Bound {
     AtMost(f64),
     /// A figure in a unit, less is better.
     Under(f64, &'static str),
+    /// None of what is named.
+    No(&'static str),
+    /// A figure in a unit that is shown, and must come to nothing.
+    Shown(&'static str),
 }
 
 /// What came of measuring: one value per round.
@@ -42,9 +46,14 @@ pub(crate) fn head() {
 
 /// The middle value.
 pub(crate) fn median(values: &[f64]) -> f64 {
+    percentile(values, 0.5)
+}
+
+/// The value that this share of all is below.
+pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+    sorted[(sorted.len() as f64 * share) as usize]
 }
 
 // === impl Row ===
@@ -66,10 +75,10 @@ impl Row {
             self.bound.written(least),
             self.bound.written(most),
             self.bound,
-            if self.bound.admits(value) {
-                "yes"
-            } else {
-                "NO"
+            match self.bound.admits(value) {
+                Some(true) => "yes",
+                Some(false) => "NO",
+                None => "",
             },
         );
         Ok(())
@@ -79,11 +88,13 @@ impl Row {
 // === impl Bound ===
 
 impl Bound {
-    fn admits(self, value: f64) -> bool {
+    fn admits(self, value: f64) -> Option<bool> {
         match self {
-            Self::AtLeast(bound) => value >= bound,
-            Self::AtMost(bound) => value <= bound,
-            Self::Under(bound, _) => value < bound,
+            Self::AtLeast(bound) => Some(value >= bound),
+            Self::AtMost(bound) => Some(value <= bound),
+            Self::Under(bound, _) => Some(value < bound),
+            Self::No(_) => Some(value == 0.0),
+            Self::Shown(_) => None,
         }
     }
 
@@ -91,8 +102,8 @@ impl Bound {
     fn written(self, value: f64) -> String {
         match self {
             Self::AtLeast(_) | Self::AtMost(_) => format!("{value:.2}"),
-            Self::Under(..) if value < 100.0 => format!("{value:.1}"),
-            Self::Under(..) => format!("{value:.0}"),
+            Self::Under(..) | Self::Shown(_) if value < 100.0 => format!("{value:.1}"),
+            Self::Under(..) | Self::Shown(_) | Self::No(_) => format!("{value:.0}"),
         }
     }
 }
@@ -103,6 +114,8 @@ impl fmt::Display for Bound {
             Self::AtLeast(bound) => write!(f, "at least {bound}"),
             Self::AtMost(bound) => write!(f, "at most {bound}"),
             Self::Under(bound, unit) => write!(f, "under {bound} {unit}"),
+            Self::No(what) => write!(f, "no {what}"),
+            Self::Shown(unit) => write!(f, "none, {unit}"),
         }
     }
 }

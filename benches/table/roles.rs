@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 use taskpulse::{App, Payload, Tasks};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use super::Outcome;
+use super::{
+    Outcome,
+    by_hand::by_hand,
+    full::full,
+    receiver::{Answer, receive},
+};
 
 /// How many tasks are many.
 pub(crate) const CROWD: u32 = 1_000_000;
@@ -29,6 +34,16 @@ pub(crate) enum Role {
     Crowded,
     /// Says how many bytes an active task takes.
     Memory,
+    /// An app of ours with all its telemetry.
+    Full,
+    /// The same spans, lines and metrics without this crate.
+    ByHand,
+    /// A collector that takes everything.
+    Collector,
+    /// A collector that answers 503.
+    Unavailable,
+    /// A collector that does not answer.
+    Hanging,
 }
 
 /// The same JSON as ours.
@@ -41,12 +56,17 @@ struct Pong {
 // === impl Role ===
 
 impl Role {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 10] = [
         Self::BarePing,
         Self::BareEcho,
         Self::Idle,
         Self::Crowded,
         Self::Memory,
+        Self::Full,
+        Self::ByHand,
+        Self::Collector,
+        Self::Unavailable,
+        Self::Hanging,
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -60,6 +80,11 @@ impl Role {
             Self::Idle => "role:idle",
             Self::Crowded => "role:crowded",
             Self::Memory => "role:memory",
+            Self::Full => "role:full",
+            Self::ByHand => "role:by-hand",
+            Self::Collector => "role:collector",
+            Self::Unavailable => "role:unavailable",
+            Self::Hanging => "role:hanging",
         }
     }
 
@@ -71,6 +96,11 @@ impl Role {
             Self::Idle => ours(0),
             Self::Crowded => ours(CROWD),
             Self::Memory => memory(),
+            Self::Full => full(),
+            Self::ByHand => by_hand(),
+            Self::Collector => receive(Answer::Accepted),
+            Self::Unavailable => receive(Answer::Unavailable),
+            Self::Hanging => receive(Answer::Never),
         }
     }
 }
@@ -86,7 +116,7 @@ async fn echo(Json(event): Json<Value>) -> Json<Value> {
     Json(event)
 }
 
-async fn echo_in_a_task(
+pub(crate) async fn echo_in_a_task(
     tasks: Tasks,
     Payload(event): Payload<Value>,
 ) -> Result<Json<Value>, taskpulse::Error> {
@@ -155,7 +185,7 @@ fn memory() -> Outcome<()> {
 }
 
 /// Resident memory of this process in bytes.
-fn resident() -> Outcome<f64> {
+pub(crate) fn resident() -> Outcome<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
