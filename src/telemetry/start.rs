@@ -340,3 +340,31 @@ impl fmt::Debug for Telemetry {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::{layer::SubscriberExt as _, registry};
+
+    use super::*;
+
+    #[test]
+    fn spans_that_go_nowhere_are_complained_of() {
+        // Nobody listens there, and nothing is sent.
+        let config = Config::default().otlp_endpoint("http://127.0.0.1:1");
+        let telemetry = builder().config(config).build().unwrap();
+        let nowhere = |complaints: Vec<String>| {
+            let said = complaints.iter().filter(|said| said.contains("go nowhere"));
+            said.count()
+        };
+        let without = with_default(registry(), || nowhere(telemetry.complaints()));
+        assert_eq!(without, 1);
+        let layered = registry().with(telemetry.layer());
+        let with = with_default(layered, || nowhere(telemetry.complaints()));
+        assert_eq!(with, 0);
+        let local = Telemetry::local().unwrap();
+        let exports_nothing = with_default(registry(), || nowhere(local.complaints()));
+        assert_eq!(exports_nothing, 0);
+        telemetry.shutdown(std::time::Duration::ZERO);
+    }
+}
