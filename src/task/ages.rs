@@ -6,7 +6,10 @@
 
 use std::num::NonZeroU32;
 
-use super::KindId;
+use super::{
+    KindId,
+    sync::{AtomicU32, Ordering},
+};
 
 /// The lists.
 #[derive(Debug)]
@@ -19,9 +22,13 @@ pub(super) struct Ages {
     free: Option<Place>,
 }
 
-/// Where a task stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(NonZeroU32);
+/// Where a task stands, as it notes itself. Looked at by whoever holds its
+/// shard's lock.
+#[derive(Debug)]
+pub(super) struct Seat(AtomicU32);
+
+#[derive(Clone, Copy, Debug)]
+struct Place(NonZeroU32);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct List {
@@ -51,12 +58,12 @@ impl Ages {
         }
     }
 
-    /// Lets a task in that was begun then.
+    /// Lets a task in that was begun then, and notes where it stands.
     ///
     /// Clocks are read before the shard's lock is taken, so a thread that was
     /// held up in between brings an older task than those before it, and must
     /// look past what was begun meanwhile: rarely more than one.
-    pub(super) fn enter(&mut self, kind: KindId, begun: u64) -> Place {
+    pub(super) fn enter(&mut self, kind: KindId, begun: u64, seat: &Seat) {
         let place = self.take();
         let mut older = self.lists[kind.index()].newest;
         let mut newer = None;
@@ -71,11 +78,12 @@ impl Ages {
         };
         self.join(kind, older, Some(place));
         self.join(kind, Some(place), newer);
-        place
+        seat.take(place);
     }
 
     /// Lets the task out that stands there.
-    pub(super) fn leave(&mut self, kind: KindId, place: Place) {
+    pub(super) fn leave(&mut self, kind: KindId, seat: &Seat) {
+        let Some(place) = seat.place() else { return };
         let Node { older, newer, .. } = *self.node(place);
         self.join(kind, older, newer);
         self.node_mut(place).newer = self.free;
@@ -124,10 +132,27 @@ impl Ages {
     }
 }
 
+// === impl Seat ===
+
+impl Seat {
+    /// Of a task that stands nowhere yet.
+    pub(super) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    fn take(&self, place: Place) {
+        self.0.store(place.0.get(), Ordering::Relaxed);
+    }
+
+    fn place(&self) -> Option<Place> {
+        NonZeroU32::new(self.0.load(Ordering::Relaxed)).map(Place)
+    }
+}
+
 // === impl Place ===
 
 impl Place {
-    pub(super) const fn at(self) -> usize {
+    const fn at(self) -> usize {
         self.0.get() as usize - 1
     }
 }

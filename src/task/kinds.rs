@@ -156,7 +156,10 @@ impl Kinds {
     /// Each costs about 150 time series, most of them a histogram's buckets: 50
     /// make some 7,500, which a small Prometheus takes from every instance.
     /// More names than that are ids in disguise.
+    #[cfg(not(taskpulse_loom))]
     pub(super) const MOST: usize = 50;
+    #[cfg(taskpulse_loom)]
+    pub(super) const MOST: usize = 1;
 
     /// More than twice as many as names, so that most are found at once. A
     /// power of two.
@@ -198,10 +201,17 @@ impl Kinds {
     /// Whether a name was beyond the greatest number and nobody has been told.
     /// Tells it once.
     pub(super) fn overflowed(&self) -> bool {
-        self.beyond.load(Ordering::Relaxed) == UNTOLD
+        self.goes(UNTOLD, TOLD)
+    }
+
+    /// Whether `beyond` was the one and has become the other, here.
+    fn goes(&self, from: usize, to: usize) -> bool {
+        let relaxed = Ordering::Relaxed;
+        // Looked at first, since it rarely is.
+        self.beyond.load(relaxed) == from
             && self
                 .beyond
-                .compare_exchange(UNTOLD, TOLD, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(from, to, relaxed, relaxed)
                 .is_ok()
     }
 
@@ -240,11 +250,8 @@ impl Kinds {
 
     /// The kind of names that are not known.
     fn other(&self, name: &str) -> &Kind {
-        if name != OTHER && self.beyond.load(Ordering::Relaxed) == NEVER {
-            // Where another thread is faster, it is no longer true.
-            self.beyond
-                .compare_exchange(NEVER, UNTOLD, Ordering::Relaxed, Ordering::Relaxed)
-                .unwrap_or_default();
+        if name != OTHER {
+            self.goes(NEVER, UNTOLD);
         }
         self.find(OTHER).unwrap_or_else(|_| self.add(OTHER))
     }

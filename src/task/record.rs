@@ -4,6 +4,7 @@ use std::{collections::VecDeque, fmt, panic::Location, sync::Arc, time::Duration
 
 use super::{
     Change, Event, Kind, KindId, Stamp, Step, StepError, TaskId, TaskState,
+    ages::Seat,
     kinds::OTHER,
     sync::{Mutex, lock},
 };
@@ -40,6 +41,8 @@ pub(crate) struct Task<P> {
     /// Its own name, whether metrics know it or not.
     pub(crate) name: Arc<str>,
     pub(crate) kind: KindId,
+    /// Among the active tasks of its kind.
+    pub(super) seat: Seat,
     metadata: Box<str>,
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) begun: Stamp,
@@ -89,6 +92,7 @@ impl<P> Task<P> {
             id,
             name: kind.name(new.name),
             kind: kind.id,
+            seat: Seat::new(),
             metadata: new.metadata,
             origin: new.origin,
             begun,
@@ -125,15 +129,16 @@ impl<P> Task<P> {
         lock(&self.life).ending.clone()
     }
 
-    /// Takes a step, if the task's state allows it; says where it led. The event
-    /// is given back unless another thread is announcing this task, which then announces
+    /// Takes a step, if the task's state allows it. The event is given back
+    /// unless another thread is announcing this task, which then announces
     /// this one too.
+    #[inline]
     pub(super) fn settle(
         self: &Arc<Self>,
         step: Step,
         duration: Duration,
         seq: u64,
-    ) -> Result<(TaskState, Option<Event<P>>), StepError> {
+    ) -> Result<Option<Event<P>>, StepError> {
         let mut life = lock(&self.life);
         let from = life.state();
         let to = from.after(&step).ok_or(StepError::Ended(from))?;
@@ -142,13 +147,14 @@ impl<P> Task<P> {
         let change = Change::Ended(ending);
         if life.announcing {
             life.queued.push_back((seq, change));
-            return Ok((to, None));
+            return Ok(None);
         }
         life.announcing = true;
-        Ok((to, Some(self.event(seq, change))))
+        Ok(Some(self.event(seq, change)))
     }
 
     /// What the announcing thread has to announce next; nothing ends its turn.
+    #[inline]
     pub(super) fn announced(self: &Arc<Self>) -> Option<Event<P>> {
         let mut life = lock(&self.life);
         let next = life.queued.pop_front();

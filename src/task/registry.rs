@@ -198,7 +198,8 @@ impl<P> Registry<P> {
         };
         let kind = self.kinds.get(task.kind);
         let duration = self.clock.mono().saturating_sub(task.begun.mono);
-        let (state, event) = task.settle(step, duration, self.next_seq())?;
+        let state = step.end();
+        let event = task.settle(step, duration, self.next_seq())?;
         shard.end(id, state, kind);
         drop(shard);
         self.remember(id);

@@ -1,32 +1,21 @@
 //! A part of the tasks, behind a lock of its own.
 //!
-//! What is counted of a kind changes here, together with the maps.
+//! What is counted of a kind changes here, together with the maps. What every
+//! begin and end goes through is marked `#[inline]`, here and in `record`:
+//! generic code is compiled in one place, and left to chance a call of it cost
+//! a tenth of the time.
 
-use std::{
-    collections::{BTreeMap, btree_map::Range},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{
-    Slice, StepError, Task, TaskId, TaskState,
-    ages::{Ages, Place},
-    kinds::Kind,
-};
+use super::{Slice, StepError, Task, TaskId, TaskState, ages::Ages, kinds::Kind};
 
 /// The tasks of a shard.
 pub(super) struct Shard<P> {
     /// Its number, which finds its counts.
     at: usize,
-    active: BTreeMap<TaskId, Active<P>>,
+    active: BTreeMap<TaskId, Arc<Task<P>>>,
     ended: BTreeMap<TaskId, Arc<Task<P>>>,
     ages: Ages,
-}
-
-/// An active task, and where it stands among those of its kind.
-struct Active<P> {
-    task: Arc<Task<P>>,
-    place: Place,
 }
 
 // === impl Shard ===
@@ -42,22 +31,20 @@ impl<P> Shard<P> {
     }
 
     /// Takes an active task in.
+    #[inline]
     pub(super) fn begin(&mut self, task: &Arc<Task<P>>, kind: &Kind) {
-        let place = self.ages.enter(kind.id, nanos(task.begun.mono));
-        let active = Active {
-            task: Arc::clone(task),
-            place,
-        };
-        self.active.insert(task.id, active);
+        self.active.insert(task.id, Arc::clone(task));
+        self.ages.enter(kind.id, nanos(task.begun.mono), &task.seat);
         kind.cell(self.at).begun(self.ages.oldest(kind.id));
     }
 
     /// Moves a task, which has just ended so, to the ended ones.
+    #[inline]
     pub(super) fn end(&mut self, id: TaskId, state: TaskState, kind: &Kind) {
-        let Some(Active { task, place }) = self.active.remove(&id) else {
+        let Some(task) = self.active.remove(&id) else {
             return;
         };
-        self.ages.leave(kind.id, place);
+        self.ages.leave(kind.id, &task.seat);
         self.ended.insert(id, task);
         kind.cell(self.at).ended(state, self.ages.oldest(kind.id));
     }
@@ -67,8 +54,9 @@ impl<P> Shard<P> {
         self.ended.remove(&id)
     }
 
+    #[inline]
     pub(super) fn active(&self, id: TaskId) -> Option<&Arc<Task<P>>> {
-        self.active.get(&id).map(|active| &active.task)
+        self.active.get(&id)
     }
 
     pub(super) fn find(&self, id: TaskId) -> Option<&Arc<Task<P>>> {
@@ -87,30 +75,22 @@ impl<P> Shard<P> {
         let from = TaskId::try_from(id + 1).ok();
         from.into_iter()
             .flat_map(|from| self.active.range(from..))
-            .map(|(_, active)| &active.task)
+            .map(|(_, task)| task)
     }
 
     /// The newest `count` ids below `before`, of each map that is asked for.
     pub(super) fn newest(&self, slice: Slice, before: u64, count: usize, into: &mut Vec<TaskId>) {
+        let mut take = |tasks: &BTreeMap<TaskId, Arc<Task<P>>>| match TaskId::try_from(before) {
+            Ok(before) => into.extend(tasks.range(..before).rev().take(count).map(|(id, _)| *id)),
+            Err(_) => into.extend(tasks.keys().rev().take(count)),
+        };
         if slice != Slice::Ended {
-            into.extend(ids(below(&self.active, before), count));
+            take(&self.active);
         }
         if slice != Slice::Active {
-            into.extend(ids(below(&self.ended, before), count));
+            take(&self.ended);
         }
     }
-}
-
-fn below<T>(tasks: &BTreeMap<TaskId, T>, before: u64) -> Range<'_, TaskId, T> {
-    match TaskId::try_from(before) {
-        Ok(before) => tasks.range(..before),
-        Err(_) => tasks.range(..),
-    }
-}
-
-/// The last so many ids, backwards.
-fn ids<T>(tasks: Range<'_, TaskId, T>, count: usize) -> impl Iterator<Item = TaskId> {
-    tasks.rev().take(count).map(|(id, _)| *id)
 }
 
 /// Enough for 584 years of uptime.

@@ -90,24 +90,14 @@ impl TaskState {
     /// The state that `step` leads to, or nothing where the task has ended.
     #[must_use = "a step that is not taken must not be announced"]
     pub(super) const fn after(self, step: &Step) -> Option<Self> {
-        match (self, step) {
-            (Self::Running, Step::Succeed { .. }) => Some(Self::Succeeded),
-            (Self::Running, Step::Fail(_) | Step::Panic(_)) => Some(Self::Failed),
-            (Self::Running, Step::Cancel) => Some(Self::Cancelled),
-            (Self::Running, Step::Interrupt) => Some(Self::Interrupted),
-            (
-                Self::Succeeded
-                | Self::Failed
-                | Self::Cancelled
-                | Self::TimedOut
-                | Self::Interrupted
-                | Self::Lost,
-                Step::Succeed { .. }
-                | Step::Fail(_)
-                | Step::Panic(_)
-                | Step::Cancel
-                | Step::Interrupt,
-            ) => None,
+        match self {
+            Self::Running => Some(step.end()),
+            Self::Succeeded
+            | Self::Failed
+            | Self::Cancelled
+            | Self::TimedOut
+            | Self::Interrupted
+            | Self::Lost => None,
         }
     }
 }
@@ -142,6 +132,20 @@ impl fmt::Display for UnknownState {
 }
 
 impl std::error::Error for UnknownState {}
+
+// === impl Step ===
+
+impl Step {
+    /// Where it leads from a state in which it may be taken.
+    pub(super) const fn end(&self) -> TaskState {
+        match self {
+            Self::Succeed { .. } => TaskState::Succeeded,
+            Self::Fail(_) | Self::Panic(_) => TaskState::Failed,
+            Self::Cancel => TaskState::Cancelled,
+            Self::Interrupt => TaskState::Interrupted,
+        }
+    }
+}
 
 #[cfg(all(test, not(taskpulse_loom)))]
 mod tests {
