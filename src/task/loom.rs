@@ -220,6 +220,53 @@ fn loom_a_place_is_free_once_the_end_is_told() {
     });
 }
 
+/// One place is left among the known names, and two bring new ones.
+#[test]
+fn loom_one_of_two_new_names_becomes_known() {
+    model(|| {
+        let arena = Arc::new(Arena::new(Limits::NO_LIMIT));
+        let bring = |arena: &Arena, name: &str| {
+            arena.registry.declare(name);
+            usize::from(arena.registry.overflowed())
+        };
+        let other = Arc::clone(&arena);
+        let contender = thread::spawn(move || bring(&other, "theirs"));
+        let told = bring(&arena, "ours") + contender.join().unwrap();
+        let mut labels: Vec<_> = arena.registry.kinds().map(|kind| &*kind.label).collect();
+        labels.sort_unstable();
+        assert!(
+            labels == ["_OTHER", "ours"] || labels == ["_OTHER", "theirs"],
+            "{labels:?}"
+        );
+        assert_eq!(told, 1, "it is told once");
+    });
+}
+
+/// Whoever reads while a task begins and ends sees what there was at some
+/// moment, and all of it once the threads have met.
+#[test]
+fn loom_a_reader_counts_what_there_was() {
+    model(|| {
+        let arena = Arc::new(Arena::new(Limits::NO_LIMIT));
+        arena.registry.declare("raced for");
+        let other = Arc::clone(&arena);
+        let worker = thread::spawn(move || {
+            let begun = other.registry.begin(new_task(), ()).unwrap();
+            let id = begun.task.id;
+            other.announce(begun);
+            other.end(id, Step::Cancel).unwrap();
+        });
+        let kind = arena.registry.kinds().next().unwrap();
+        assert!(kind.active() <= 1);
+        assert!(kind.oldest().is_none_or(|begun| begun == Duration::ZERO));
+        worker.join().unwrap();
+        let counts = [TaskState::Running, TaskState::Cancelled].map(|state| kind.entered(state));
+        assert_eq!(counts, [1, 1]);
+        assert_eq!((kind.active(), kind.oldest()), (0, None));
+        arena.is_quiet();
+    });
+}
+
 fn new_task() -> NewTask {
     NewTask {
         name: "raced for".into(),
