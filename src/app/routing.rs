@@ -228,7 +228,8 @@ impl App {
     /// # Panics
     ///
     /// If the app was put together wrongly: the cases in which `run` gives back
-    /// [`Error::Usage`](crate::Error::Usage).
+    /// [`Error::Usage`](crate::Error::Usage). And if there can be no `/metrics`,
+    /// which nothing that is known leads to.
     pub fn into_router(mut self) -> Router {
         if let Some(fault) = &self.fault {
             panic!("{fault}");

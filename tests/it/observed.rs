@@ -1,6 +1,7 @@
 //! Telemetry of an app in this process, kept in memory.
 
 mod counters;
+mod goodbye;
 mod metrics;
 mod requests;
 mod spans;
