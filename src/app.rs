@@ -1,16 +1,18 @@
 //! The application: puts the parts together, serves, shuts down.
 
+mod calls;
+mod checkpoints;
+mod limits;
+mod links;
 mod listen;
 mod routing;
 mod serve;
-mod signals;
+pub(crate) mod signals;
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use serde::Serialize;
-
 use crate::{
-    AsyncTaskInfo, Error, PingStatus, TaskId, Tasks, TraceRelation,
+    Error, Tasks, TraceRelation,
     config::Settings,
     ping::PingHandler,
     service::{Probe, ServiceConfig, UserRoutes},
@@ -75,7 +77,7 @@ impl App {
     }
 
     /// Lets a function decide the ping status: `async` or not, giving back a
-    /// [`PingStatus`], its name, an `Option` or a `Result` of these.
+    /// [`PingStatus`](crate::PingStatus), its name, an `Option` or a `Result` of these.
     ///
     /// It is asked every second, off the path of `/ping`, and has a second to
     /// answer. Its last good answer counts for 10 s. Before the first one, after
@@ -271,48 +273,6 @@ impl App {
         Tasks::new(Arc::clone(&self.tracker))
     }
 
-    /// See [`Tasks::add_async_task`].
-    ///
-    /// ```
-    /// use taskpulse::{App, PingStatus};
-    ///
-    /// let app = App::new();
-    /// let id = app.add_async_task("report", serde_json::json!({ "pages": 12 }))?;
-    /// assert_eq!(app.get_current_ping_status(), PingStatus::HealthyBusy);
-    /// assert_eq!(app.get_async_task_info().active_count, 1);
-    /// assert!(app.complete_async_task(id));
-    /// # Ok::<(), taskpulse::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Tasks::add_async_task`].
-    #[track_caller]
-    pub fn add_async_task(
-        &self,
-        name: impl Into<String>,
-        metadata: impl Serialize,
-    ) -> Result<TaskId, Error> {
-        self.tasks().add_async_task(name, metadata)
-    }
-
-    /// See [`Tasks::complete_async_task`].
-    pub fn complete_async_task(&self, id: TaskId) -> bool {
-        self.tasks().complete_async_task(id)
-    }
-
-    /// See [`Tasks::get_async_task_info`].
-    #[must_use]
-    pub fn get_async_task_info(&self) -> AsyncTaskInfo {
-        self.tasks().get_async_task_info()
-    }
-
-    /// See [`Tasks::get_current_ping_status`].
-    #[must_use]
-    pub fn get_current_ping_status(&self) -> PingStatus {
-        self.tasks().get_current_ping_status()
-    }
-
     /// Prints on a terminal, below the address, what can be done there.
     #[cfg(feature = "cli")]
     pub(crate) fn greeting(mut self, greeting: fn(SocketAddr) -> String) -> Self {
@@ -342,6 +302,13 @@ impl App {
         if let Some(tasks) = settings.max_active {
             self.tracker.registry().set_max_active(tasks);
         }
+        if let Some(age) = settings.max_age {
+            self.tracker.set_max_age(age);
+        }
+        if let Some(first) = settings.checkpoints {
+            self.tracker.set_checkpoints(first);
+        }
+        self.tracker.heed(settings.platform.heeded());
         if let Some(tasks) = settings.history {
             self.tracker.registry().set_history(tasks);
         }

@@ -1,10 +1,14 @@
 //! Flags and variables: one row each, from which the command line, its help,
 //! the environment and the README's table come.
 
-use std::{env, path::Path, time::Duration};
+mod platform;
+pub(crate) mod values;
+
+use std::{env, time::Duration};
 
 use bytesize::ByteSize;
 
+use self::values::{checkpoint, default_host, link, on_or_off, set, some_text};
 use crate::{
     Error,
     service::ServiceConfig,
@@ -22,6 +26,10 @@ pub(crate) struct Settings {
     pub(crate) history: Option<usize>,
     pub(crate) drain: Option<Duration>,
     pub(crate) max_active: Option<usize>,
+    pub(crate) max_age: Option<Duration>,
+    /// Zero where there are to be none.
+    pub(crate) checkpoints: Option<Duration>,
+    pub(crate) platform: platform::Limits,
     pub(crate) busy_while_invoking: Option<bool>,
     pub(crate) debug_actions: Option<bool>,
     pub(crate) log_format: Option<LogFormat>,
@@ -29,15 +37,17 @@ pub(crate) struct Settings {
     pub(crate) baggage_keys: Option<Vec<String>>,
     pub(crate) sample_tasks_always: Option<bool>,
     pub(crate) flush_on_idle: Option<bool>,
+    pub(crate) jaeger_url: Option<String>,
+    pub(crate) grafana_url: Option<String>,
 }
 
-/// A flag and its variable.
-#[derive(Clone, Copy, Debug)]
+/// A flag and its variable. `S` is what its value becomes a part of.
+#[derive(Debug)]
 #[cfg_attr(
     not(any(feature = "cli", test)),
     expect(dead_code, reason = "the command line and its help read the rest")
 )]
-pub(crate) struct Setting {
+pub(crate) struct Setting<S = Settings> {
     /// Without the dashes.
     pub(crate) flag: &'static str,
     pub(crate) variable: &'static str,
@@ -47,7 +57,7 @@ pub(crate) struct Setting {
     pub(crate) help: &'static str,
     pub(crate) heading: &'static str,
     /// Takes the value over, or says what is allowed.
-    read: fn(&mut Settings, &str) -> Result<(), String>,
+    pub(crate) read: fn(&mut S, &str) -> Result<(), String>,
 }
 
 /// The heading of the flags that matter first.
@@ -57,7 +67,7 @@ const TRACKING: &str = "Tasks and status";
 const TELLING: &str = "Telemetry";
 
 /// Every flag, the four that matter first.
-pub(crate) const SETTINGS: [Setting; 14] = [
+pub(crate) const SETTINGS: [Setting; 20] = [
     Setting {
         flag: "port",
         variable: "TASKPULSE_PORT",
@@ -151,6 +161,22 @@ pub(crate) const SETTINGS: [Setting; 14] = [
             Ok(())
         },
     },
+    Setting {
+        flag: "max-age",
+        variable: "TASKPULSE_MAX_AGE",
+        value: Some("TIME"),
+        default: "no limit",
+        help: "Age at which a task that has none of its own is ended as timed_out",
+        heading: TRACKING,
+        read: |settings, text| {
+            let age = humantime::parse_duration(text).ok();
+            let age = age.filter(|age| !age.is_zero());
+            settings.max_age = Some(age.ok_or("a time above 0, such as `8h`, `30m` or `90s`")?);
+            Ok(())
+        },
+    },
+    platform::IDLE,
+    platform::LIFETIME,
     Setting {
         flag: "history",
         variable: "TASKPULSE_HISTORY",
@@ -249,6 +275,42 @@ pub(crate) const SETTINGS: [Setting; 14] = [
             Ok(())
         },
     },
+    Setting {
+        flag: "checkpoints",
+        variable: "TASKPULSE_CHECKPOINTS",
+        value: Some("TIME|off"),
+        default: "5s",
+        help: "Age at which a running task is first exported; again at twice that age and so on, every 30 minutes at least",
+        heading: TELLING,
+        read: |settings, text| {
+            settings.checkpoints = Some(checkpoint(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "jaeger-url",
+        variable: "TASKPULSE_JAEGER_URL",
+        value: Some("URL"),
+        default: "none",
+        help: "Where a browser finds Jaeger; the log names it at the start",
+        heading: TELLING,
+        read: |settings, text| {
+            settings.jaeger_url = Some(link(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "grafana-url",
+        variable: "TASKPULSE_GRAFANA_URL",
+        value: Some("URL"),
+        default: "none",
+        help: "Where a browser finds Grafana; the log names it at the start",
+        heading: TELLING,
+        read: |settings, text| {
+            settings.grafana_url = Some(link(text)?);
+            Ok(())
+        },
+    },
 ];
 
 // === impl Settings ===
@@ -262,15 +324,7 @@ impl Settings {
     pub(crate) fn from_env() -> Result<Self, Error> {
         let mut settings = Self::default();
         for setting in &SETTINGS {
-            match env::var(setting.variable) {
-                // Compose files hand over variables that are not set as empty.
-                Ok(value) if value.is_empty() => {}
-                Ok(value) => setting.take(&mut settings, setting.variable, &value)?,
-                Err(env::VarError::NotPresent) => {}
-                Err(env::VarError::NotUnicode(_)) => {
-                    return Err(Error::usage(format!("{} is not UTF-8", setting.variable)));
-                }
-            }
+            setting.take_variable(&mut settings)?;
         }
         Ok(settings)
     }
@@ -308,48 +362,24 @@ impl Settings {
     }
 }
 
-fn set<T>(field: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *field = value;
-    }
-}
-
-/// Loopback, but in a container, where loopback cannot be reached from outside.
-///
-/// Source: what the Python SDK's `run()` looks at; Podman's file besides.
-fn default_host() -> &'static str {
-    let in_container = ["/.dockerenv", "/run/.containerenv"]
-        .iter()
-        .any(|path| Path::new(path).exists())
-        || env::var_os("DOCKER_CONTAINER").is_some();
-    if in_container { "0.0.0.0" } else { "127.0.0.1" }
-}
-
-fn some_text(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        return Err("an address or a name".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn on_or_off(text: &str) -> Result<bool, String> {
-    match text {
-        "on" | "true" | "1" | "yes" => Ok(true),
-        "off" | "false" | "0" | "no" => Ok(false),
-        _ => Err("`on` or `off`".to_owned()),
-    }
-}
-
 // === impl Setting ===
 
-impl Setting {
+impl<S> Setting<S> {
+    /// Takes over what the environment says.
+    pub(crate) fn take_variable(&self, settings: &mut S) -> Result<(), Error> {
+        match env::var(self.variable) {
+            // Compose files hand over variables that are not set as empty.
+            Ok(value) if value.is_empty() => Ok(()),
+            Ok(value) => self.take(settings, self.variable, &value),
+            Err(env::VarError::NotPresent) => Ok(()),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(Error::usage(format!("{} is not UTF-8", self.variable)))
+            }
+        }
+    }
+
     /// Takes a value over. `source` is the flag or the variable it came from.
-    pub(crate) fn take(
-        &self,
-        settings: &mut Settings,
-        source: &str,
-        value: &str,
-    ) -> Result<(), Error> {
+    pub(crate) fn take(&self, settings: &mut S, source: &str, value: &str) -> Result<(), Error> {
         (self.read)(settings, value).map_err(|allowed| {
             Error::usage(format!(
                 "{source} is `{}`; it must be {allowed}",

@@ -85,7 +85,10 @@ pub enum Error {
 
     /// A second signal came while the app was shutting down.
     #[error("stopped at once by a second signal; what was running is interrupted")]
-    CutShort,
+    CutShort {
+        /// The number of that signal.
+        signal: u8,
+    },
 
     /// The operating system refused something a server needs.
     #[error("cannot start: {0}")]
@@ -127,7 +130,8 @@ impl Error {
     }
 
     /// The exit code of a program that ends with this error: 2 for usage, as
-    /// command lines have it, 1 for all others.
+    /// command lines have it, 128 and the signal's number after a second signal
+    /// (130 for Ctrl-C, 143 for SIGTERM), 1 for all others.
     ///
     /// ```
     /// use std::process::ExitCode;
@@ -149,6 +153,7 @@ impl Error {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::InsideRuntime => 2,
+            Self::CutShort { signal } => signal.saturating_add(128),
             Self::Invalid(_)
             | Self::Capacity { .. }
             | Self::Draining
@@ -157,7 +162,6 @@ impl Error {
             | Self::Thread { .. }
             | Self::AddressInUse { .. }
             | Self::Listen { .. }
-            | Self::CutShort
             | Self::Start(_) => 1,
         }
     }

@@ -66,10 +66,11 @@ pub use service::{Context, Payload, Secret, WebSocket, WebSocketOutcome, stream}
 pub mod ping {
     pub use crate::service::{Answer, Asked, AtOnce, Awaited, IntoPing, PingHandler};
 }
-pub use task::{InvalidTaskId, PingStatus, TaskId, TaskState, UnknownState};
+pub use task::{InvalidTaskId, PingStatus, Reaction, TaskId, TaskState, UnknownState};
 pub use telemetry::TraceRelation;
 pub use track::{
-    AsyncTaskInfo, Instrumented, RunningJob, TaskBuilder, TaskEnd, TaskHandle, TaskJoin, Tasks,
+    AsyncTaskInfo, CurrentTask, Instrumented, RunningJob, TaskBuilder, TaskEnd, TaskHandle,
+    TaskJoin, TaskLimits, Tasks, current,
 };
 
 /// The programs on these pages compile.

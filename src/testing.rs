@@ -104,6 +104,7 @@ impl TestApp {
         let started = Instant::now();
         let passed = move || started.elapsed();
         tasks.tracker().registry().clock.follow(Arc::new(passed));
+        tasks.tracker().watch_here();
         Self {
             router: app.telemetry(telemetry.clone()).into_router(),
             tasks,

@@ -30,6 +30,8 @@ pub(crate) struct Telling {
     pub(crate) log: &'static str,
     /// Spans that may wait.
     pub(crate) queue: u32,
+    /// `TASKPULSE_CHECKPOINTS`.
+    pub(crate) checkpoints: &'static str,
 }
 
 // === impl Child ===
@@ -50,6 +52,7 @@ impl Child {
             .env_clear()
             .env("RUST_LOG", telling.log)
             .env("TASKPULSE_HOST", "127.0.0.1")
+            .env("TASKPULSE_CHECKPOINTS", telling.checkpoints)
             .env("TASKPULSE_PORT", free_address()?.port().to_string())
             .env("OTEL_BSP_MAX_QUEUE_SIZE", telling.queue.to_string())
             // Soon quiet again after each round.
@@ -144,6 +147,7 @@ impl Telling {
         to: None,
         log: "off",
         queue: Self::QUEUE,
+        checkpoints: "off",
     };
 }
 

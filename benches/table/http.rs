@@ -95,6 +95,7 @@ pub(crate) fn exporting() -> Outcome<Measured> {
                 to,
                 log: "warn",
                 queue: Telling::QUEUE,
+                checkpoints: "5s",
             },
         )?;
         Side::start(child, INVOCATION)
@@ -136,6 +137,7 @@ fn beside(useless: SocketAddr) -> Outcome<Measured> {
             to: Some(to),
             log: "warn",
             queue: Telling::QUEUE,
+            checkpoints: "5s",
         };
         let mut server = Child::telling(Role::Full, telling)?;
         rate(server.address()?, INVOCATION, WARM_UP)?;

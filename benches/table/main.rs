@@ -39,7 +39,7 @@ use roles::Role;
 /// Whatever goes wrong ends the program.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 20] = [
     Row {
         name: "ping",
         what: "`GET /ping` requests/s, 32 connections",
@@ -123,6 +123,13 @@ const ROWS: [Row; 19] = [
         against: "telemetry off",
         bound: Bound::AtLeast(0.7),
         measure: http::exporting,
+    },
+    Row {
+        name: "checkpoints",
+        what: "processor time with 100,000 long tasks, between their checkpoints",
+        against: "",
+        bound: Bound::Under(2.0, "% of a core"),
+        measure: telemetry::between_checkpoints,
     },
     Row {
         name: "telemetry-busy",

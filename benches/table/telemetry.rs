@@ -21,6 +21,9 @@ const REST: Duration = Duration::from_millis(250);
 /// How many tasks are held to see what one takes.
 const HELD: u32 = 100_000;
 
+/// How long such tasks are watched.
+const WATCHED: Duration = Duration::from_secs(8);
+
 /// Spans that may wait where some are to be dropped: a quiet machine sends
 /// 100,000 a second, and would prove nothing.
 const SMALL_QUEUE: u32 = 1_024;
@@ -77,6 +80,32 @@ pub(crate) fn memory() -> Outcome<Measured> {
     Ok(Measured {
         rounds: vec![bytes],
         figures: String::new(),
+    })
+}
+
+/// Per cent of a core that long tasks take while none of their checkpoints is
+/// due; and while as many are due as a second has room for, with their export.
+pub(crate) fn between_checkpoints() -> Outcome<Measured> {
+    let collector = Child::playing(Role::Collector)?;
+    let share = |checkpoints, wait| {
+        let telling = Telling {
+            checkpoints,
+            ..Telling::everything(&collector)?
+        };
+        let mut child = Child::telling(Role::Full, telling)?;
+        child.figures::<1>(&format!("hold {HELD}"))?;
+        thread::sleep(wait);
+        let before = child.processor_time()?;
+        thread::sleep(WATCHED);
+        let took = child.processor_time()? - before;
+        Outcome::Ok(took.as_secs_f64() / WATCHED.as_secs_f64() * 100.0)
+    };
+    // What is sent of their begins has been by then.
+    let between = share("1h", Duration::from_secs(2))?;
+    let most = share("1s", Duration::from_secs(2))?;
+    Ok(Measured {
+        rounds: vec![between],
+        figures: format!("{most:.1} % while 1,000 a second are exported"),
     })
 }
 
@@ -187,6 +216,7 @@ impl Telling {
             to: Some(collector.address()?),
             log: "info",
             queue: Self::QUEUE,
+            checkpoints: "5s",
         })
     }
 }

@@ -1,10 +1,13 @@
 //! From listening to the end.
 
 use std::{
-    future::{Future, pending},
+    future::{Future, pending, poll_fn},
     io::{IsTerminal as _, Write as _, stdout},
     net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
+    pin::pin,
+    sync::{Arc, mpsc},
+    task::Poll,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -17,11 +20,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{App, listen::listen, signals::Signals};
+use super::{App, links::Links, listen::listen, signals::Signals};
 use crate::{
     Error, Tasks,
     config::Settings,
-    service::{Front, Service, Surface, user_router},
+    service::{Away, Front, Service, Surface, user_router},
     telemetry::{
         self, Config,
         log::{self, LogFormat, LogGuard},
@@ -35,6 +38,10 @@ use crate::{
 /// With the drain's 10 s it stays below the 15 s that the platform waits.
 const FLUSH: Duration = Duration::from_secs(3);
 
+/// After a second signal, which asks to end at once: for tasks and streams to be
+/// told, and then for each, the telemetry and the printed log, a half of it.
+const HURRY: Duration = Duration::from_millis(100);
+
 /// How often draining looks whether it is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -46,6 +53,7 @@ struct Doors {
     admin: Option<SocketAddr>,
     on_terminal: bool,
     /// What is to be said once the address has been.
+    links: Links,
     warning: Option<String>,
 }
 
@@ -80,6 +88,7 @@ impl App {
         }
         self.configure(settings);
         let config = settings.telemetry(Config::from_env()?);
+        let links = Links::new(settings, telemetry::service_name(&config));
         let on_terminal = stdout().is_terminal();
         let format = settings.log_format.unwrap_or(match on_terminal {
             true => LogFormat::Pretty,
@@ -89,7 +98,7 @@ impl App {
         let log = log::start(format, &telemetry);
         chain_hook();
         self.telemetry.get_or_insert_with(|| telemetry.clone());
-        let mut doors = Doors::open(settings, on_terminal && format == LogFormat::Pretty)?;
+        let mut doors = Doors::open(settings, links, on_terminal && format == LogFormat::Pretty)?;
         doors.warning = log.as_ref().and_then(LogGuard::warning).map(str::to_owned);
         let work = Builder::new_multi_thread()
             .enable_all()
@@ -107,14 +116,22 @@ impl App {
         let ended = control.block_on(async {
             let signals = Arc::new(Mutex::new(Signals::listen().map_err(Error::Start)?));
             let again = Arc::clone(&signals);
-            let first = async move { signals.lock().await.next().await };
+            let first = async move {
+                signals.lock().await.next().await;
+            };
             let second = async move { again.lock().await.next().await };
             self.operate(doors, work.handle().clone(), first, second)
                 .await
         });
         // A worker that user code blocks must not keep the process.
         work.shutdown_background();
-        telemetry.end(FLUSH);
+        match ended {
+            Err(Error::CutShort { .. }) => {
+                within(HURRY / 2, move || telemetry.end(HURRY / 2));
+                within(HURRY / 2, move || drop(log));
+            }
+            _ => telemetry.end(FLUSH),
+        }
         drop(tracker);
         ended
     }
@@ -153,6 +170,7 @@ impl App {
             address,
             admin: None,
             on_terminal: false,
+            links: Links::default(),
             warning: None,
         };
         let tracker = Arc::clone(&self.tracker);
@@ -173,13 +191,17 @@ impl App {
         doors: Doors,
         work: Handle,
         shutdown: impl Future<Output = ()>,
-        hurry: impl Future<Output = ()>,
+        hurry: impl Future<Output = u8>,
     ) -> Result<(), Error> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
         self.tracker.runs_on(&work);
         let telemetry = self.report()?;
+        // Before anybody is answered: what listens for a signal from its first
+        // poll on misses none that is sent after an answer.
+        let mut shutdown = pin!(shutdown);
+        let is_over = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
         let service = Arc::new(Service::new(Arc::clone(&self.tracker), self.config));
         let router = user_router(self.routes);
         let front = Front::start(doors.listeners, &service, router, self.probe, work.clone())?;
@@ -187,6 +209,7 @@ impl App {
             reporter.watch(&[("front", front.runtime().clone()), ("work", work.clone())]);
         }
         announce(doors.address, doors.admin, doors.on_terminal, self.greeting);
+        doors.links.announce();
         let names = self.tracker.registry().overflowed().then(|| {
             "App::task_names has more names than metrics tell apart; the last ones are _OTHER there"
                 .to_owned()
@@ -199,7 +222,9 @@ impl App {
             let tasks = Tasks::new(Arc::clone(&self.tracker));
             work.spawn(async move { hook(tasks) });
         }
-        shutdown.await;
+        if !is_over {
+            shutdown.await;
+        }
         end(front, &service, hurry).await
     }
 }
@@ -208,7 +233,7 @@ impl App {
 async fn end(
     front: Front,
     service: &Arc<Service>,
-    hurry: impl Future<Output = ()>,
+    hurry: impl Future<Output = u8>,
 ) -> Result<(), Error> {
     let limit = service.config.drain;
     service.tracker.drain();
@@ -223,10 +248,30 @@ async fn end(
     // By the front's clock: this runtime's may stand still, its workers blocked.
     let drained = front.spawn(drained(Arc::clone(service), limit));
     let cut_short = tokio::select! {
-        _drained = drained => false,
-        () = hurry => true,
+        _drained = drained => None,
+        signal = hurry => Some(signal),
     };
-    service.go_away();
+    if let Some(signal) = cut_short {
+        service.go_away(Away::Hurrying);
+        let service = Arc::clone(service);
+        // Streams have their last word from the front, whatever tasks take.
+        let closing = move || front.close();
+        within(HURRY, move || {
+            let closed = thread::Builder::new().spawn(closing);
+            interrupt(&service);
+            closed.map_or(Ok(()), JoinHandle::join).unwrap_or_default();
+        });
+        return Err(Error::CutShort { signal });
+    }
+    service.go_away(Away::Leaving);
+    interrupt(service);
+    // It blocks for a moment, which this runtime may need to end answers in.
+    spawn_blocking(|| front.close()).await.unwrap_or_default();
+    Ok(())
+}
+
+/// Ends what is still active.
+fn interrupt(service: &Service) {
     let interrupted = service.tracker.interrupt_all();
     if interrupted > 0 {
         quietly(|| {
@@ -236,12 +281,21 @@ async fn end(
             )
         });
     }
-    if cut_short {
-        return Err(Error::CutShort);
+}
+
+/// Waits for `last` things to be done, but for so long only: they may depend on
+/// others.
+fn within(time: Duration, last: impl FnOnce() + Send + 'static) {
+    let (told, done) = mpsc::channel();
+    let thread = thread::Builder::new().name("taskpulse-end".to_owned());
+    // Without a thread they are left undone.
+    let started = thread.spawn(move || {
+        last();
+        told.send(()).unwrap_or_default();
+    });
+    if started.is_ok() {
+        done.recv_timeout(time).unwrap_or_default();
     }
-    // It blocks for a moment, which this runtime may need to end answers in.
-    spawn_blocking(|| front.close()).await.unwrap_or_default();
-    Ok(())
 }
 
 /// Ready when neither a request nor a task is at work, or the time is up.
@@ -278,7 +332,7 @@ fn announce(
 // === impl Doors ===
 
 impl Doors {
-    fn open(settings: &Settings, on_terminal: bool) -> Result<Self, Error> {
+    fn open(settings: &Settings, links: Links, on_terminal: bool) -> Result<Self, Error> {
         let listener = listen(settings.host(), settings.port())?;
         let address = listener.local_addr().map_err(Error::Start)?;
         let Some(admin) = &settings.admin_addr else {
@@ -287,6 +341,7 @@ impl Doors {
                 address,
                 admin: None,
                 on_terminal,
+                links,
                 warning: None,
             });
         };
@@ -298,6 +353,7 @@ impl Doors {
             address,
             admin: Some(admin_address),
             on_terminal,
+            links,
             warning: None,
         })
     }

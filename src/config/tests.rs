@@ -55,13 +55,43 @@ fn values_are_taken_or_told_what_is_allowed() {
         "9090",
         "--admin-addr is `9090`; it must be an address and a port, such as `127.0.0.1:9090`",
     );
+    check("checkpoints", "1m", "");
+    check("checkpoints", "off", "");
+    check(
+        "checkpoints",
+        "99ms",
+        "--checkpoints is `99ms`; it must be a time from 100ms, such as `5s` or `1m`, or `off`",
+    );
+    check("idle-limit", "0", "");
+    check(
+        "lifetime-limit",
+        "8",
+        "--lifetime-limit is `8`; it must be a time such as `900s` or `8h`, or `off`",
+    );
     check("host", "", "--host is ``; it must be an address or a name");
+}
+
+#[test]
+fn links_are_taken_or_told_what_is_allowed() {
+    check("jaeger-url", "https://jaeger.example/ui/", "");
+    check(
+        "jaeger-url",
+        "localhost:16686",
+        "--jaeger-url is `localhost:16686`; it must be an http:// or https:// URL such as `http://localhost:16686`",
+    );
+    check(
+        "grafana-url",
+        "http://localhost:99999",
+        "--grafana-url is `http://localhost:99999`; it must be an http:// or https:// URL such as `http://localhost:16686`",
+    );
 }
 
 #[test]
 fn the_readme_lists_every_flag() {
     let rows = SETTINGS.iter().map(|setting| {
-        let value = setting.value.map(|value| format!(" {value}"));
+        // A bar ends a cell of a table, in code as well.
+        let value = setting.value.map(|value| value.replace('|', "\\|"));
+        let value = value.map(|value| format!(" {value}"));
         format!(
             "| `--{}{}` | `{}` | {} | {} |",
             setting.flag,

@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -37,6 +38,14 @@ pub(super) enum Piece {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CutOff;
 
+/// What a body says last, once it is time and its source has been heard, unless
+/// that one has come to its end by itself.
+pub(super) struct Farewell {
+    time: Pin<Box<dyn Future<Output = ()> + Send>>,
+    is_due: bool,
+    words: Bytes,
+}
+
 #[derive(Debug)]
 enum Kind {
     Whole(Option<Bytes>),
@@ -44,6 +53,7 @@ enum Kind {
         pieces: mpsc::Receiver<Piece>,
         hint: SizeHint,
         ended: bool,
+        farewell: Option<Box<Farewell>>,
     },
     /// Of a handler of ours that runs on the front.
     Ours(Body),
@@ -58,11 +68,16 @@ impl FrontBody {
         ))
     }
 
-    pub(super) fn pieces(pieces: mpsc::Receiver<Piece>, hint: SizeHint) -> Self {
+    pub(super) fn pieces(
+        pieces: mpsc::Receiver<Piece>,
+        hint: SizeHint,
+        farewell: Option<Box<Farewell>>,
+    ) -> Self {
         Self::of(Kind::Pieces {
             pieces,
             hint,
             ended: false,
+            farewell,
         })
     }
 
@@ -110,15 +125,33 @@ impl http_body::Body for FrontBody {
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match &mut self.kind {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Pieces { pieces, ended, .. } => match ready!(pieces.poll_recv(cx)) {
-                Some(Piece::Frame(frame)) => Poll::Ready(Some(Ok(frame))),
-                Some(Piece::End) => {
-                    *ended = true;
-                    Poll::Ready(None)
+            Kind::Pieces {
+                pieces,
+                ended,
+                farewell,
+                ..
+            } => {
+                let is_due = farewell.as_mut().is_some_and(|it| it.poll_due(cx));
+                if is_due {
+                    // What is on its way arrives; more is not taken.
+                    pieces.close();
                 }
-                None if *ended => Poll::Ready(None),
-                None => Poll::Ready(Some(Err(CutOff))),
-            },
+                match ready!(pieces.poll_recv(cx)) {
+                    Some(Piece::Frame(frame)) => Poll::Ready(Some(Ok(frame))),
+                    Some(Piece::End) => {
+                        *ended = true;
+                        Poll::Ready(None)
+                    }
+                    None if *ended => Poll::Ready(None),
+                    None => match farewell.take().filter(|_| is_due) {
+                        Some(farewell) => {
+                            *ended = true;
+                            Poll::Ready(Some(Ok(Frame::data(farewell.words))))
+                        }
+                        None => Poll::Ready(Some(Err(CutOff))),
+                    },
+                }
+            }
             Kind::Ours(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(|_| CutOff)))
@@ -151,6 +184,30 @@ impl Drop for FrontBody {
     }
 }
 
+// === impl Farewell ===
+
+impl Farewell {
+    /// `words` at `time`.
+    pub(super) fn new(time: impl Future<Output = ()> + Send + 'static, words: Bytes) -> Self {
+        Self {
+            time: Box::pin(time),
+            is_due: false,
+            words,
+        }
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_due = self.is_due || self.time.as_mut().poll(cx).is_ready();
+        self.is_due
+    }
+}
+
+impl fmt::Debug for Farewell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Farewell").field(&self.words).finish()
+    }
+}
+
 // === impl CutOff ===
 
 impl fmt::Display for CutOff {
@@ -160,3 +217,66 @@ impl fmt::Display for CutOff {
 }
 
 impl std::error::Error for CutOff {}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn frame(text: &'static str) -> Piece {
+        Piece::Frame(Frame::data(Bytes::from(text)))
+    }
+
+    fn farewell(time: impl Future<Output = ()> + Send + 'static) -> Box<Farewell> {
+        Box::new(Farewell::new(time, Bytes::from("goodbye")))
+    }
+
+    /// The text of a body up to its end, or that it was cut off.
+    async fn read(mut body: FrontBody) -> String {
+        let mut text = String::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                return text + "cut off";
+            };
+            text += &String::from_utf8_lossy(&frame.into_data().expect("data"));
+        }
+        text
+    }
+
+    #[tokio::test]
+    async fn a_farewell_comes_after_what_is_on_its_way() {
+        let (sender, pieces) = mpsc::channel(4);
+        sender.send(frame("a,")).await.unwrap();
+        sender.send(frame("b,")).await.unwrap();
+        let body = FrontBody::pieces(pieces, SizeHint::default(), Some(farewell(ready(()))));
+        assert_eq!(read(body).await, "a,b,goodbye");
+        assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_ended_says_no_farewell() {
+        for time_is_up in [true, false] {
+            let (sender, pieces) = mpsc::channel(4);
+            sender.send(frame("a")).await.unwrap();
+            sender.send(Piece::End).await.unwrap();
+            let farewell = match time_is_up {
+                true => farewell(ready(())),
+                false => farewell(pending()),
+            };
+            let body = FrontBody::pieces(pieces, SizeHint::default(), Some(farewell));
+            assert_eq!(read(body).await, "a");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_whose_source_is_gone_is_cut_off() {
+        let (sender, pieces) = mpsc::channel(4);
+        sender.send(frame("a,")).await.unwrap();
+        drop(sender);
+        let body = FrontBody::pieces(pieces, SizeHint::default(), Some(farewell(pending())));
+        assert_eq!(read(body).await, "a,cut off");
+    }
+}

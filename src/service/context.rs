@@ -58,7 +58,7 @@ pub struct Context {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 
-const SESSION_ID: HeaderName =
+pub(crate) const SESSION_ID: HeaderName =
     HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
 const REQUEST_ID: HeaderName =
     HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-request-id");

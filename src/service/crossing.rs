@@ -7,6 +7,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{Router, body::Body, extract::DefaultBodyLimit};
@@ -17,12 +18,13 @@ use http_body_util::BodyExt as _;
 use hyper::{
     Request, Response,
     body::Incoming,
-    header::EXPECT,
+    header::{CONTENT_ENCODING, EXPECT},
     http::{Extensions, response::Parts},
 };
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
+    time::sleep,
 };
 use tower::ServiceExt as _;
 use tracing::error;
@@ -30,12 +32,14 @@ use tracing::error;
 use super::{
     Service,
     account::Account,
-    body::{FrontBody, Piece},
+    body::{Farewell, FrontBody, Piece},
     budget::Share,
     errors::Refusal,
-    flying::stream_span,
+    flying::{is_event_stream, stream_span},
     in_flight::{Flight, Template},
     introduction::Introduction,
+    state::Away,
+    stream::going_away_event,
     upload,
 };
 use crate::{
@@ -48,6 +52,12 @@ use crate::{
 
 /// Pieces of a body on their way; the source waits for a slow client.
 const PIECES: usize = 4;
+
+/// For a stream to end by itself once its tasks are interrupted.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// The same where the whole process has a fifth of a second left.
+const HURRIED_WORDS: Duration = Duration::from_millis(20);
 
 /// The other side: the user's routes and the runtime they run on.
 #[derive(Clone, Debug)]
@@ -64,6 +74,15 @@ struct WayBack {
     answer: Answer,
     span: RequestSpan,
     template: Template,
+}
+
+/// A body that is not whole yet, where the user's code makes it.
+struct Source {
+    service: Arc<Service>,
+    body: Body,
+    /// What its first poll gave, if anything.
+    first: Option<Result<Frame<Bytes>, axum::Error>>,
+    stream: StreamSpan,
 }
 
 /// A request on its way over.
@@ -191,52 +210,14 @@ async fn over_there(service: Arc<Service>, router: Router, passage: Passage) {
         Some(Some(first)) => Some(first),
     };
     let stream = stream_span(&service, &context, &parts.headers, tale);
-    pump(parts, body, first, way_back, stream).await;
+    let source = Source {
+        service,
+        body,
+        first,
+        stream,
+    };
+    source.pump(parts, way_back).await;
     drop(flight);
-}
-
-/// Sends the head, then the body piece by piece, until its end or until the
-/// client has left; then drops the source, here.
-async fn pump(
-    parts: Parts,
-    mut body: Body,
-    first: Option<Result<Frame<Bytes>, axum::Error>>,
-    way_back: WayBack,
-    mut stream: StreamSpan,
-) {
-    let (pieces, receiver) = mpsc::channel(PIECES);
-    let hint = body.size_hint();
-    way_back.deliver(parts, FrontBody::pieces(receiver, hint));
-    let mut next = first.map(Some);
-    loop {
-        let frame = match next.take() {
-            Some(frame) => frame,
-            None => tokio::select! {
-                frame = stream.run(AssertUnwindSafe(body.frame()).catch_unwind()) => match frame {
-                    Ok(frame) => frame,
-                    Err(panic) => {
-                        let text = panic_text(&*panic);
-                        drop_quietly(panic);
-                        return stream.cut_off(&text);
-                    }
-                },
-                () = pieces.closed() => return,
-            },
-        };
-        let piece = match frame {
-            None => Piece::End,
-            Some(Ok(frame)) => Piece::Frame(frame.map_data(|data| own(&data))),
-            Some(Err(error)) => return stream.cut_off(&error.to_string()),
-        };
-        let ends = matches!(piece, Piece::End);
-        if pieces.send(piece).await.is_err() {
-            return;
-        }
-        if ends {
-            return stream.finish(StreamEnd::Completed);
-        }
-        stream.sent();
-    }
 }
 
 /// Bytes that run no destructor of the user's where they are dropped.
@@ -251,6 +232,79 @@ fn release(parts: &mut Parts) -> Option<Arc<StreamTale>> {
     let tale = extensions.remove();
     catch_unwind(AssertUnwindSafe(|| drop(extensions))).unwrap_or_else(drop_quietly);
     tale
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Sends the head, then the body piece by piece, until its end or until
+    /// nobody takes the pieces any more; then drops the source, here.
+    async fn pump(self, parts: Parts, way_back: WayBack) {
+        // Plain words are noise in a body that is compressed.
+        let readable = !parts.headers.contains_key(CONTENT_ENCODING);
+        let farewell =
+            (readable && is_event_stream(&parts.headers)).then(|| farewell(&self.service));
+        let Self {
+            service,
+            mut body,
+            first,
+            mut stream,
+        } = self;
+        let (pieces, receiver) = mpsc::channel(PIECES);
+        let hint = body.size_hint();
+        way_back.deliver(parts, FrontBody::pieces(receiver, hint, farewell));
+        let mut next = first.map(Some);
+        loop {
+            let frame = match next.take() {
+                Some(frame) => frame,
+                None => tokio::select! {
+                    frame = stream.run(AssertUnwindSafe(body.frame()).catch_unwind()) => match frame {
+                        Ok(frame) => frame,
+                        Err(panic) => {
+                            let text = panic_text(&*panic);
+                            drop_quietly(panic);
+                            return stream.cut_off(&text);
+                        }
+                    },
+                    () = pieces.closed() => return leave(&service, stream),
+                },
+            };
+            let piece = match frame {
+                None => Piece::End,
+                Some(Ok(frame)) => Piece::Frame(frame.map_data(|data| own(&data))),
+                Some(Err(error)) => return stream.cut_off(&error.to_string()),
+            };
+            let ends = matches!(piece, Piece::End);
+            if pieces.send(piece).await.is_err() {
+                return leave(&service, stream);
+            }
+            if ends {
+                return stream.finish(StreamEnd::Completed);
+            }
+            stream.sent();
+        }
+    }
+}
+
+/// A stream of events ends with one that says why, even if the user's code is
+/// stuck: its reader could not tell the end from a failure of the network.
+fn farewell(service: &Arc<Service>) -> Box<Farewell> {
+    let service = Arc::clone(service);
+    let time = async move {
+        sleep(match service.going_away().await {
+            Away::Hurrying => HURRIED_WORDS,
+            Away::No | Away::Leaving => LAST_WORDS,
+        })
+        .await;
+    };
+    Box::new(Farewell::new(time, going_away_event()))
+}
+
+/// Nobody takes the pieces any more: the client has left, or we are about to.
+fn leave(service: &Service, stream: StreamSpan) {
+    if service.is_going_away() {
+        stream.cut_off("the service shuts down");
+    }
 }
 
 // === impl WayBack ===

@@ -123,7 +123,7 @@ impl From<&Error> for Refusal {
             | Error::Usage(_)
             | Error::AddressInUse { .. }
             | Error::Listen { .. }
-            | Error::CutShort
+            | Error::CutShort { .. }
             | Error::Start(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

@@ -41,10 +41,14 @@ pub(super) fn stream_span(
     headers: &HeaderMap,
     told: Option<Arc<StreamTale>>,
 ) -> StreamSpan {
-    let kind = headers.get(CONTENT_TYPE);
-    let is_sse = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let kind = is_sse.then_some(StreamKind::Sse);
+    let kind = is_event_stream(headers).then_some(StreamKind::Sse);
     StreamSpan::start(service.tracker.reporter(), request, kind, told)
+}
+
+/// Whether a body is one of server-sent events.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Whether a body is there whole: such a one knows its size.

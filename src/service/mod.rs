@@ -35,6 +35,8 @@ mod upload;
 mod visit;
 mod websocket;
 
+#[cfg(feature = "cli")]
+pub(crate) use context::SESSION_ID;
 pub use context::{Context, Secret};
 pub(crate) use front::{Front, Surface};
 pub(crate) use in_flight::NoteRoute;
@@ -42,7 +44,7 @@ pub use payload::Payload;
 pub use ping_handler::{Answer, Asked, AtOnce, Awaited, IntoPing, PingHandler};
 pub(crate) use ping_handler::{Probe, keep_asking};
 pub(crate) use router::{RESERVED, UserRoutes, mounted_router, user_router};
-pub(crate) use state::{Service, ServiceConfig};
+pub(crate) use state::{Away, Service, ServiceConfig};
 pub use stream::stream;
 pub(crate) use websocket::websocket_route;
 pub use websocket::{WebSocket, WebSocketOutcome};

@@ -31,8 +31,17 @@ pub(crate) struct Service {
     pub(super) bodies: Budget,
     /// Requests of the front's own whose spans wait to be made.
     pub(super) accounts: AtomicUsize,
-    /// Becomes true when WebSockets must close.
-    going_away: watch::Sender<bool>,
+    going_away: watch::Sender<Away>,
+}
+
+/// Whether WebSockets and streams must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Away {
+    No,
+    /// The time to drain is up.
+    Leaving,
+    /// A second signal leaves no time.
+    Hurrying,
 }
 
 // === impl ServiceConfig ===
@@ -66,7 +75,7 @@ impl Service {
             config,
             bodies: Budget::default(),
             accounts: AtomicUsize::new(0),
-            going_away: watch::Sender::new(false),
+            going_away: watch::Sender::new(Away::No),
         }
     }
 
@@ -76,15 +85,20 @@ impl Service {
         Flight::take_off(Arc::clone(&self.tracker), busy)
     }
 
-    /// Tells open WebSockets that the process goes away.
-    pub(crate) fn go_away(&self) {
-        self.going_away.send_replace(true);
+    /// Tells open WebSockets and streams that the process goes away.
+    pub(crate) fn go_away(&self, how: Away) {
+        self.going_away.send_replace(how);
     }
 
-    /// Ready when the process goes away.
-    pub(super) async fn going_away(&self) {
+    pub(super) fn is_going_away(&self) -> bool {
+        *self.going_away.borrow() != Away::No
+    }
+
+    /// Ready when the process goes away; says how.
+    pub(super) async fn going_away(&self) -> Away {
         let mut told = self.going_away.subscribe();
+        let away = told.wait_for(|away| *away != Away::No).await;
         // It cannot fail: we hold the sender.
-        drop(told.wait_for(|away| *away).await);
+        away.map_or(Away::Leaving, |away| *away)
     }
 }

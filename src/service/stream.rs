@@ -12,6 +12,7 @@ use axum::response::{
     IntoResponse as _, Response, Sse,
     sse::{Event, KeepAlive},
 };
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
@@ -23,11 +24,15 @@ use crate::telemetry::request::StreamTale;
 /// proxy that is likely to stand between.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// Source: what the Python SDK sends.
+const MESSAGE: &str = "An error occurred during streaming";
+
 /// Answers with `items`, each as it comes: `data: <its JSON>` and an empty line.
 ///
 /// The first error ends the stream with an event that says so:
 /// `{"error": "...", "error_type": "...", "message": "..."}`. In silent gaps a
-/// comment is sent every 15 s.
+/// comment is sent every 15 s. A process that shuts down lets a stream go on for
+/// the time of the drain; then its last event says so, as an error's does.
 ///
 /// When the client leaves, `items` is dropped within a second.
 ///
@@ -64,6 +69,18 @@ where
     response
 }
 
+/// The last event of a stream that the end of the process cuts off.
+pub(super) fn going_away_event() -> Bytes {
+    let error = crate::Error::Draining;
+    let failure = json!({
+        "error": error.to_string(),
+        "error_type": "Draining",
+        "message": MESSAGE,
+    });
+    // A stream that `stream` has not made may have been cut off within a line.
+    Bytes::from(format!("\n\ndata: {failure}\n\n"))
+}
+
 /// The event of one item, and whether it is the last one.
 fn event<T: Serialize, E: Display>(item: Result<T, E>) -> (Event, bool) {
     let (event, failed) = match item {
@@ -86,7 +103,7 @@ fn failure<E>(error: &str) -> serde_json::Value {
     json!({
         "error": error,
         "error_type": short_name(type_name::<E>()),
-        "message": "An error occurred during streaming",
+        "message": MESSAGE,
     })
 }
 

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     InvalidTaskId, TaskId, TaskState,
-    task::{Slice, View, Window, file},
+    task::{Condition, Slice, View, Window, file},
     telemetry::TaskSpan,
     track::Live,
 };
@@ -80,6 +80,8 @@ struct Wire<'a> {
     trace_id: Option<String>,
     span_id: Option<String>,
     begun_at: String,
+    deadline: Option<String>,
+    last_seen_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<Entry>>,
 }
@@ -251,6 +253,7 @@ impl<'a> Wire<'a> {
         let ending = view.ending.as_deref();
         let span: &TaskSpan = task.payload.as_ref();
         let ids = span.ids();
+        let progress = view.progress.as_deref();
         Self {
             id: task.id,
             name: &task.name,
@@ -261,15 +264,17 @@ impl<'a> Wire<'a> {
             started_at: rfc3339(task.begun.wall),
             ended_at: ending.map(|ending| rfc3339(task.begun.wall + ending.duration)),
             duration_seconds: view.duration(now).as_secs_f64(),
-            overdue: false,
-            stalled: false,
-            progress: None,
-            progress_message: None,
+            overdue: view.is(Condition::Overdue, now),
+            stalled: view.is(Condition::Stalled, now),
+            progress: progress.and_then(|progress| progress.share),
+            progress_message: progress.map(|progress| &*progress.message),
             result: ending.and_then(|ending| ending.result.as_deref()).map(raw),
             error: ending.and_then(|ending| ending.error.as_deref()),
             trace_id: ids.map(|(trace, _)| trace.to_string()),
             span_id: ids.map(|(_, span)| span.to_string()),
             begun_at: format!("{}:{}", file(task.begun_at), task.begun_at.line()),
+            deadline: task.deadline().map(rfc3339),
+            last_seen_at: view.last_seen_at().map(rfc3339),
             timeline: None,
         }
     }

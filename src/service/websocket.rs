@@ -182,7 +182,7 @@ async fn drive(
         tokio::select! {
             biased;
             done = &mut handler => break done.unwrap_or(Close::Failed),
-            () = away.as_mut() => break Close::Away,
+            _how = away.as_mut() => break Close::Away,
             _tick = pings.tick() => {
                 if socket.send(Message::Ping(Bytes::new())).await.is_err() {
                     break Close::Gone;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Ending, Task};
+use super::{Crossing, Ending, Task};
 
 /// Something that happened to a task.
 ///
@@ -26,6 +26,10 @@ pub(crate) struct Event<P> {
 pub(crate) enum Change {
     /// It was registered and runs.
     Begun,
+    /// A condition of it has begun.
+    Crossed(Crossing),
+    /// A condition of it is over, and it still runs.
+    Cleared(Crossing),
     /// It reached its end state.
     Ended(Arc<Ending>),
 }

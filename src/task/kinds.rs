@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    TaskState,
+    Condition, TaskState,
     sync::{AtomicU64, AtomicUsize, Mutex, Ordering, Padded, lock},
 };
 
@@ -58,6 +58,9 @@ pub(super) struct Cell {
     oldest: AtomicU64,
     /// By state.
     entered: [AtomicU64; TaskState::ALL.len()],
+    /// By condition: tasks that are noted to be in it, and those that ever were.
+    noted: [AtomicU64; Condition::ALL.len()],
+    crossed: [AtomicU64; Condition::ALL.len()],
 }
 
 /// What [`Cell::oldest`] says where no task is active.
@@ -89,6 +92,16 @@ impl Kind {
     /// How many tasks are active.
     pub(crate) fn active(&self) -> u64 {
         self.sum(|cell| &cell.active)
+    }
+
+    /// How many active tasks are noted to be in this condition.
+    pub(crate) fn noted(&self, condition: Condition) -> u64 {
+        self.sum(|cell| &cell.noted[condition as usize])
+    }
+
+    /// How many times a task came into this condition, ever.
+    pub(crate) fn crossed(&self, condition: Condition) -> u64 {
+        self.sum(|cell| &cell.crossed[condition as usize])
     }
 
     /// When the oldest active task was begun, on the registry's monotonic clock.
@@ -280,6 +293,8 @@ impl Cell {
             active: AtomicU64::new(0),
             oldest: AtomicU64::new(NONE),
             entered: std::array::from_fn(|_| AtomicU64::new(0)),
+            noted: std::array::from_fn(|_| AtomicU64::new(0)),
+            crossed: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -293,6 +308,19 @@ impl Cell {
     pub(super) fn ended(&self, state: TaskState, oldest: Option<u64>) {
         change(&self.active, |active| active.saturating_sub(1));
         self.enter(state, oldest);
+    }
+
+    /// A task has come into this condition.
+    pub(super) fn crossed(&self, condition: Condition) {
+        change(&self.noted[condition as usize], |noted| noted + 1);
+        change(&self.crossed[condition as usize], |crossed| crossed + 1);
+    }
+
+    /// A task is out of this condition, or has ended.
+    pub(super) fn cleared(&self, condition: Condition) {
+        change(&self.noted[condition as usize], |noted| {
+            noted.saturating_sub(1)
+        });
     }
 
     fn enter(&self, state: TaskState, oldest: Option<u64>) {

@@ -24,8 +24,8 @@ use std::{
 use ::loom::{model, sync::atomic::AtomicBool, thread};
 
 use super::{
-    AtCapacity, Change, Clock, Event, Limits, ManualTime, NewTask, Ping, PingStatus, Registry,
-    Step, StepError, TaskId, TaskState,
+    AtCapacity, Bounds, Change, Clock, Condition, Event, Limits, ManualTime, NewTask, Ping,
+    PingStatus, Registry, Step, StepError, TaskId, TaskState,
 };
 
 /// A registry and what was announced of it.
@@ -267,12 +267,60 @@ fn loom_a_reader_counts_what_there_was() {
     });
 }
 
+/// A task that is silent too long, a watcher that notes it, a sign of life and an
+/// end: whichever comes first, what is counted and announced fits, and a sign ends
+/// the condition whenever it comes.
+#[test]
+fn loom_a_sign_of_life_meets_the_watcher_and_the_end() {
+    model(|| {
+        let (arena, begun) = Arena::silent();
+        let task = Arc::clone(&begun.task);
+        arena.announce(begun);
+        let other = Arc::clone(&arena);
+        let watcher = thread::spawn(move || other.review_due());
+        if arena.registry.beat(&task) {
+            arena.review(task.id);
+        }
+        watcher.join().unwrap();
+        let kind = arena.registry.kinds().next().unwrap();
+        assert_eq!(kind.noted(Condition::Stalled), 0, "a sign has come");
+        let crossed = kind.crossed(Condition::Stalled);
+        assert!(crossed <= 1);
+        let announced = arena.announced.lock().unwrap().len() as u64;
+        assert_eq!(announced, 1 + 2 * crossed, "each beginning has its end");
+        assert_eq!(arena.registry.next_due(), Some(Duration::from_secs(2)));
+        assert!(!arena.registry.beat(&task), "nothing is noted any more");
+    });
+}
+
+#[test]
+fn loom_an_end_meets_the_watcher() {
+    model(|| {
+        let (arena, begun) = Arena::silent();
+        let id = begun.task.id;
+        let other = Arc::clone(&arena);
+        let watcher = thread::spawn(move || other.review_due());
+        arena.announce(begun);
+        arena.end(id, Step::Cancel).unwrap();
+        watcher.join().unwrap();
+        let kind = arena.registry.kinds().next().unwrap();
+        assert_eq!(kind.noted(Condition::Stalled), 0, "it has ended");
+        let announced = arena.announced.lock().unwrap();
+        assert_eq!(announced.len() as u64, 2 + kind.crossed(Condition::Stalled));
+        assert!(announced.is_sorted_by(|a, b| a.0 < b.0), "{announced:?}");
+        assert_eq!(announced.last().unwrap().1, Some(TaskState::Cancelled));
+        assert_eq!(arena.registry.next_due(), None);
+        arena.is_quiet();
+    });
+}
+
 fn new_task() -> NewTask {
     NewTask {
         name: "raced for".into(),
         metadata: Box::default(),
         origin: None,
         begun_at: Location::caller(),
+        bounds: Bounds::default(),
     }
 }
 
@@ -280,15 +328,35 @@ fn new_task() -> NewTask {
 
 impl Arena {
     fn new(max_active: usize) -> Self {
+        Self::with_time(max_active, &Arc::new(ManualTime::default()))
+    }
+
+    fn with_time(max_active: usize, time: &Arc<ManualTime>) -> Self {
         let limits = Limits {
             history: 4,
             max_active,
         };
-        let clock = Clock::manual(&Arc::new(ManualTime::default()));
         Self {
-            registry: Registry::new(limits, clock),
+            registry: Registry::new(limits, Clock::manual(time)),
             announced: Mutex::default(),
             announcing: AtomicBool::new(false),
+        }
+    }
+
+    /// With a task that has just been silent for too long.
+    fn silent() -> (Arc<Self>, Event<()>) {
+        let time = Arc::new(ManualTime::default());
+        let arena = Arc::new(Self::with_time(Limits::NO_LIMIT, &time));
+        let mut new = new_task();
+        new.bounds.stall_after = Some(Duration::from_secs(1));
+        let begun = arena.registry.begin(new, ()).unwrap();
+        time.advance(Duration::from_secs(1));
+        (arena, begun)
+    }
+
+    fn review_due(&self) {
+        for id in self.registry.due() {
+            self.review(id);
         }
     }
 
@@ -299,13 +367,20 @@ impl Arena {
         Ok(())
     }
 
+    fn review(&self, id: TaskId) {
+        let review = self.registry.review(id);
+        if let Some(event) = review.and_then(|review| review.event) {
+            self.announce(event);
+        }
+    }
+
     /// As the tracker does it. Two at once would be out of order.
     fn announce(&self, event: Event<()>) {
         let mut next = Some(event);
         while let Some(event) = next {
             assert!(!self.announcing.swap(true, SeqCst), "two announce at once");
             let state = match &event.change {
-                Change::Begun => None,
+                Change::Begun | Change::Crossed(_) | Change::Cleared(_) => None,
                 Change::Ended(ending) => Some(ending.state),
             };
             self.announced.lock().unwrap().push((event.seq, state));

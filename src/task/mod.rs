@@ -6,10 +6,11 @@
 //! [`Clock`], which tests turn by hand.
 //!
 //! Read in the order a task lives: [`id`], [`state`], [`event`], [`registry`],
-//! [`kinds`], [`history`], [`ping`].
+//! [`condition`], [`kinds`], [`history`], [`ping`].
 
 mod ages;
 mod clock;
+mod condition;
 mod event;
 mod history;
 mod id;
@@ -20,6 +21,7 @@ mod ping;
 mod place;
 #[cfg(all(test, not(taskpulse_loom)))]
 mod properties;
+mod pulse;
 mod record;
 mod registry;
 mod shard;
@@ -29,13 +31,15 @@ mod sync;
 #[cfg(test)]
 pub(crate) use clock::ManualTime;
 pub(crate) use clock::{Clock, Stamp};
+pub use condition::Reaction;
+pub(crate) use condition::{Bounds, Condition, Crossing, Deadline, Verdict};
 pub(crate) use event::{Change, Event};
 pub use id::{InvalidTaskId, TaskId};
 pub(crate) use kinds::{Kind, KindId};
 pub use ping::PingStatus;
 pub(crate) use ping::{Ping, Served};
 pub(crate) use place::file;
-pub(crate) use record::{Ending, NewTask, Origin, Task, View};
+pub(crate) use record::{Ending, NewTask, Origin, Progress, Task, View};
 pub(crate) use registry::{AtCapacity, Limits, Registry, Slice, StepError, Window};
 pub(crate) use state::Step;
 pub use state::{TaskState, UnknownState};

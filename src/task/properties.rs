@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
 
 mod ages;
+mod conditions;
 mod kinds;
 mod model;
 mod ops;
 mod tally;
 mod threads;
+mod told;
 
 use std::{collections::BTreeMap, panic::Location, sync::Arc, time::Duration};
 
@@ -23,8 +25,9 @@ use self::{
     tally::Tally,
 };
 use super::{
-    AtCapacity, Change, Clock, Ending, Event, Kind, KindId, Limits, ManualTime, NewTask,
-    PingStatus, Registry, Slice, Step, StepError, Task, TaskId, TaskState, View, Window,
+    AtCapacity, Bounds, Change, Clock, Condition, Crossing, Deadline, Ending, Event, Kind, KindId,
+    Limits, ManualTime, NewTask, PingStatus, Progress, Reaction, Registry, Slice, Step, StepError,
+    Task, TaskId, TaskState, Verdict, View, Window,
     kinds::{Kinds, OTHER},
 };
 
@@ -122,6 +125,7 @@ fn new_task(name: &str) -> NewTask {
         metadata: Box::default(),
         origin: None,
         begun_at: Location::caller(),
+        bounds: Bounds::default(),
     }
 }
 
@@ -150,7 +154,10 @@ impl Pair {
         } = self;
         let clock = &registry.clock;
         match op {
-            Op::Begin(n) => self.begin(n),
+            Op::Begin(n, bounds) => self.begin(n, bounds),
+            Op::Beat(index) => self.beat(&index),
+            Op::Progress(index, progress) => self.progress(&index, progress),
+            Op::Watch => self.watch(),
             Op::Declare(n) => {
                 registry.declare(&name(n));
                 model.label(&name(n));
@@ -198,9 +205,13 @@ impl Pair {
         }
     }
 
-    fn begin(&mut self, n: u8) {
+    fn begin(&mut self, n: u8, bounds: Bounds) {
         let max_active = self.model.max_active;
-        let result = self.registry.begin(new_task(&name(n)), ());
+        let new = NewTask {
+            bounds,
+            ..new_task(&name(n))
+        };
+        let result = self.registry.begin(new, ());
         if self.model.active().count() >= max_active {
             assert_eq!(result.unwrap_err(), AtCapacity { max_active });
             return;
@@ -209,7 +220,7 @@ impl Pair {
         assert!(matches!(event.change, Change::Begun));
         let last = self.model.tasks.last().map(|task| task.id);
         assert!(last < Some(event.task.id), "ids ascend");
-        self.model.begin(event.task.id, name(n));
+        self.model.begin(event.task.id, name(n), bounds);
         self.announce(&event);
     }
 
@@ -217,7 +228,10 @@ impl Pair {
         if self.model.tasks.is_empty() {
             return;
         }
-        let at = index.index(self.model.tasks.len());
+        self.end_at(index.index(self.model.tasks.len()), step);
+    }
+
+    fn end_at(&mut self, at: usize, step: Step) {
         let id = self.model.tasks[at].id;
         let result = self.registry.step(id, step.clone());
         match self.model.end(at, &step) {
@@ -274,6 +288,7 @@ impl Pair {
             active
         );
         let now = registry.clock.mono();
+        self.agree_on_times();
         for (at, task) in model.tasks.iter().enumerate() {
             match registry.find(task.id) {
                 Some(view) => agree_on(&view, task, now, model),
@@ -310,4 +325,12 @@ fn agree_on(view: &View<()>, task: &model::Known, now: Duration, model: &Model) 
     assert_eq!(view.task.label(), task.label);
     assert_eq!(view.task.begun.wall, task.begun_wall);
     assert_eq!(view.duration(now), model.duration(task));
+    assert_eq!(view.is(Condition::Overdue, now), model.late(task).is_some());
+    assert_eq!(
+        view.is(Condition::Stalled, now),
+        model.silent(task).is_some()
+    );
+    assert_eq!(view.progress.as_deref(), task.progress.as_ref());
+    assert_eq!(view.task.deadline(), task.deadline);
+    assert_eq!(view.last_seen_at(), task.last_seen_at());
 }

@@ -3,9 +3,11 @@
 use std::{collections::VecDeque, fmt, panic::Location, sync::Arc, time::Duration};
 
 use super::{
-    Change, Event, Kind, KindId, Stamp, Step, StepError, TaskId, TaskState,
+    Bounds, Change, Condition, Event, Kind, KindId, Stamp, Step, StepError, TaskId, TaskState,
     ages::Seat,
+    condition::Watched,
     kinds::OTHER,
+    pulse::Pulse,
     sync::{Mutex, lock},
 };
 
@@ -20,6 +22,7 @@ pub(crate) struct NewTask {
     pub(crate) origin: Option<Arc<Origin>>,
     /// The line that begins it.
     pub(crate) begun_at: &'static Location<'static>,
+    pub(crate) bounds: Bounds,
 }
 
 /// The request that tasks are begun under.
@@ -47,6 +50,9 @@ pub(crate) struct Task<P> {
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) begun: Stamp,
     pub(crate) begun_at: &'static Location<'static>,
+    /// None where nothing bounds it.
+    pub(super) watched: Option<Box<Watched>>,
+    pub(super) pulse: Pulse,
     pub(crate) payload: P,
     life: Mutex<Life>,
 }
@@ -67,16 +73,26 @@ pub(crate) struct Ending {
     pub(crate) seq: u64,
 }
 
+/// How far a task says it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Progress {
+    /// From 0 to 1, where that is known.
+    pub(crate) share: Option<f64>,
+    pub(crate) message: String,
+}
+
 /// A task and how it stood when it was looked at.
 pub(crate) struct View<P> {
     pub(crate) task: Arc<Task<P>>,
     pub(crate) ending: Option<Arc<Ending>>,
+    pub(crate) progress: Option<Box<Progress>>,
 }
 
 /// What changes in a task's life.
 #[derive(Debug)]
 struct Life {
     ending: Option<Arc<Ending>>,
+    progress: Option<Box<Progress>>,
     /// Whether some thread is announcing an event of this task.
     announcing: bool,
     /// What that thread has still to announce.
@@ -97,9 +113,12 @@ impl<P> Task<P> {
             origin: new.origin,
             begun,
             begun_at: new.begun_at,
+            watched: Watched::new(new.bounds, begun),
+            pulse: Pulse::new(begun.mono),
             payload,
             life: Mutex::new(Life {
                 ending: None,
+                progress: None,
                 announcing: true,
                 queued: VecDeque::new(),
             }),
@@ -129,6 +148,50 @@ impl<P> Task<P> {
         lock(&self.life).ending.clone()
     }
 
+    /// When it is to have ended, since the Unix epoch.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.watched.as_ref()?.deadline()
+    }
+
+    /// Whether it may be found silent.
+    pub(crate) fn may_stall(&self) -> bool {
+        let watched = self.watched.as_ref();
+        watched.is_some_and(|watched| watched.may_stall())
+    }
+
+    /// When the next look at it is due, on the monotonic clock.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.watched.as_ref()?.due()
+    }
+
+    /// Whether the task, if it is active, is in this condition.
+    fn is_in(&self, condition: Condition, now: Duration) -> bool {
+        self.watched
+            .as_ref()
+            .is_some_and(|watched| match condition {
+                Condition::Overdue => watched.late(now).is_some(),
+                Condition::Stalled => watched.silent(&self.pulse, now).is_some(),
+            })
+    }
+
+    /// Takes what the task says of its progress; false if it has ended.
+    pub(super) fn progress(&self, progress: Progress) -> bool {
+        let mut life = lock(&self.life);
+        if life.ending.is_some() {
+            return false;
+        }
+        let before = match &mut life.progress {
+            Some(kept) => std::mem::replace(&mut **kept, progress),
+            none => {
+                *none = Some(Box::new(progress));
+                return true;
+            }
+        };
+        drop(life);
+        drop(before);
+        true
+    }
+
     /// Takes a step, if the task's state allows it. The event is given back
     /// unless another thread is announcing this task, which then announces
     /// this one too.
@@ -144,13 +207,23 @@ impl<P> Task<P> {
         let to = from.after(&step).ok_or(StepError::Ended(from))?;
         let ending = Arc::new(Ending::of(step, to, duration, seq));
         life.ending = Some(Arc::clone(&ending));
-        let change = Change::Ended(ending);
+        Ok(self.tell(&mut life, seq, Change::Ended(ending)))
+    }
+
+    /// Leaves word of a change that is no step. The event is given back as by
+    /// [`settle`](Self::settle).
+    pub(super) fn note(self: &Arc<Self>, seq: u64, change: Change) -> Option<Event<P>> {
+        self.tell(&mut lock(&self.life), seq, change)
+    }
+
+    #[inline]
+    fn tell(self: &Arc<Self>, life: &mut Life, seq: u64, change: Change) -> Option<Event<P>> {
         if life.announcing {
             life.queued.push_back((seq, change));
-            return Ok(None);
+            return None;
         }
         life.announcing = true;
-        Ok(Some(self.event(seq, change)))
+        Some(self.event(seq, change))
     }
 
     /// What the announcing thread has to announce next; nothing ends its turn.
@@ -187,7 +260,7 @@ impl Ending {
         let panicked = matches!(step, Step::Panic(_));
         let (result, error) = match step {
             Step::Succeed { result, note } => (result, note),
-            Step::Fail(error) | Step::Panic(error) => (None, Some(error)),
+            Step::Fail(error) | Step::Panic(error) | Step::TimeOut(error) => (None, Some(error)),
             Step::Cancel | Step::Interrupt => (None, None),
         };
         Self {
@@ -216,9 +289,11 @@ impl Life {
 impl<P> View<P> {
     /// The task as it stands now.
     pub(super) fn of(task: &Arc<Task<P>>) -> Self {
+        let life = lock(&task.life);
         Self {
             task: Arc::clone(task),
-            ending: task.ending(),
+            ending: life.ending.clone(),
+            progress: life.progress.clone(),
         }
     }
 
@@ -227,6 +302,22 @@ impl<P> View<P> {
         self.ending
             .as_ref()
             .map_or(TaskState::Running, |ending| ending.state)
+    }
+
+    /// Whether it is in this condition at `now`: only an active task is.
+    pub(crate) fn is(&self, condition: Condition, now: Duration) -> bool {
+        self.ending.is_none() && self.task.is_in(condition, now)
+    }
+
+    /// When it last gave a sign of life, since the Unix epoch. Its begin is none, and
+    /// none comes after its end.
+    pub(crate) fn last_seen_at(&self) -> Option<Duration> {
+        let age = self.task.pulse.last().checked_sub(self.task.begun.mono)?;
+        let age = match &self.ending {
+            Some(ending) => age.min(ending.duration),
+            None => age,
+        };
+        (!age.is_zero()).then(|| self.task.begun.wall + age)
     }
 
     /// How long it took, or has taken until `now` on the registry's clock.

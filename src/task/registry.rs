@@ -12,10 +12,13 @@
 //! begin and end tasks out of each other's way, and what every one of them
 //! writes lies on cache lines apart from what they only read.
 
-use std::{fmt, sync::Arc};
+mod review;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    Change, Clock, Event, Kind, NewTask, Ping, Step, Task, TaskId, TaskState, View,
+    Change, Clock, Event, Kind, NewTask, Ping, Progress, Step, Task, TaskId, TaskState, Verdict,
+    View,
     history::History,
     id::IdSource,
     kinds::Kinds,
@@ -142,6 +145,13 @@ impl<P> Registry<P> {
         self.counts.active.load(Ordering::Acquire)
     }
 
+    /// Whether none is active. Whoever leaves word before it asks, and is told
+    /// so, is seen by every later begin: that counts its task, then looks.
+    pub(crate) fn is_idle(&self) -> bool {
+        // Written to, so that this and the begins come in one order.
+        self.counts.active.fetch_add(0, Ordering::AcqRel) == 0
+    }
+
     /// How many ended tasks are remembered. Takes no lock.
     pub(crate) fn history_len(&self) -> usize {
         self.history.len()
@@ -238,6 +248,16 @@ impl<P> Registry<P> {
         }
         all.sort_unstable_by_key(|view| view.task.id);
         all
+    }
+
+    /// The active tasks that were begun by `until` and are not handed out yet,
+    /// with their begins. For one caller.
+    pub(crate) fn grown(&self, until: Duration) -> Vec<(TaskId, Duration)> {
+        let mut grown = Vec::new();
+        for shard in &self.shards {
+            while lock(shard).grown(until, Self::STRIDE, &mut grown) == Self::STRIDE {}
+        }
+        grown
     }
 
     /// A page, newest first, of the tasks that `keep` wants.

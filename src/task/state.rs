@@ -47,6 +47,8 @@ pub(crate) enum Step {
     Fail(Box<str>),
     /// The work panicked; this says how, and where.
     Panic(Box<str>),
+    /// Its time was up; this says which.
+    TimeOut(Box<str>),
     /// Somebody asked for the work to stop.
     Cancel,
     /// The process goes down, or nobody is left who could settle the task.
@@ -141,6 +143,7 @@ impl Step {
         match self {
             Self::Succeed { .. } => TaskState::Succeeded,
             Self::Fail(_) | Self::Panic(_) => TaskState::Failed,
+            Self::TimeOut(_) => TaskState::TimedOut,
             Self::Cancel => TaskState::Cancelled,
             Self::Interrupt => TaskState::Interrupted,
         }
@@ -160,6 +163,7 @@ mod tests {
             },
             Step::Fail("no".into()),
             Step::Panic("panicked".into()),
+            Step::TimeOut("too old".into()),
             Step::Cancel,
             Step::Interrupt,
         ];

@@ -3,14 +3,22 @@
 //! | event | spans | log | metrics |
 //! |---|---|---|---|
 //! | `Begun` | open, with id, name, metadata, request and place | info `begun` | |
+//! | `Crossed` | event `task.overdue` or `task.stalled` | warn, with its place and its last sign of life | |
+//! | `Cleared` | event `task.stalled.cleared` | info | |
 //! | `Ended`, succeeded | `task.state`; close | info | duration |
 //! | `Ended`, cancelled | `task.state`; close | warn | duration |
 //! | `Ended`, interrupted | `task.state`, error; close | warn | duration |
 //! | `Ended`, otherwise | `task.state`, error, a panic as an exception; close | error, with its text | duration |
+//! | checkpoint | a finished child, from the last one to now | | exported, skipped |
+//! | near the end of a lifetime | event `task.near_lifetime_limit` | warn | |
 //! | refused | | | rejected |
 //!
-//! Active tasks, their ages and the states entered are not in it: those metrics
-//! are read from the registry, which has counted them when it decided.
+//! Active tasks, their ages and conditions and the states entered are not in it:
+//! those metrics are read from the registry, which has counted them when it decided.
+
+mod condition;
+
+mod checkpoint;
 
 use std::{
     sync::Arc,
@@ -20,13 +28,15 @@ use std::{
 use opentelemetry::{
     Context as OtelContext, KeyValue,
     baggage::{BaggageExt as _, KeyValueMetadata},
-    trace::{Link, SpanKind, Status, TraceContextExt as _, Tracer as _},
+    trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _},
 };
-use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sdk::trace::{self as sdk, SdkTracer};
 use serde_json::{Map, Value};
 use tracing::{Level, Span, dispatcher, error, event_enabled, field::Empty, info, info_span, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+pub(crate) use self::checkpoint::{Occasion, emit_checkpoint, emit_skipped};
+pub(crate) use self::condition::emit_near_limit;
 use super::{
     Refused, Reporter, TaskSpan, attributes, layer::opening, log::TASK, quietly, scope::Scope,
     span::Open, threads,
@@ -71,6 +81,8 @@ where
 {
     match &event.change {
         Change::Begun => begun(event, reporter, opening.unwrap_or_default()),
+        Change::Crossed(crossing) => condition::crossed(&event.task, crossing, reporter),
+        Change::Cleared(crossing) => condition::cleared(&event.task, crossing, reporter),
         Change::Ended(ending) => ended(&event.task, ending, reporter),
     }
 }
@@ -123,6 +135,7 @@ where
     let scope = Scope {
         origin: task.origin.clone(),
         task: Some((task.id, Arc::clone(&task.name))),
+        last_line: task.may_stall().then(Arc::default),
     };
     let tracer = reporter.and_then(|reporter| reporter.telemetry.tracer());
     let parent = how.parent.clone();
@@ -146,15 +159,33 @@ where
         traced,
         cx,
         tracing: span.map(Arc::new),
+        checkpoint: Duration::ZERO,
     }
 }
 
 /// The span that OTLP carries, in its context.
 fn start<P>(tracer: &SdkTracer, task: &Task<P>, how: Opening) -> OtelContext {
+    let mut builder = tracer
+        .span_builder(task.name.to_string())
+        .with_kind(SpanKind::Internal)
+        .with_start_time(at(task.begun.wall))
+        .with_attributes(attributes(task, how.metadata));
+    let mut parent = how.parent;
+    if how.relation == TraceRelation::Link && parent.has_active_span() {
+        let cause = parent.span().span_context().clone();
+        builder = builder.with_links(vec![Link::with_context(cause)]);
+        parent = without_span(&parent);
+    }
+    let span = build(tracer, builder, &parent, task);
+    parent.with_span(span)
+}
+
+/// What is said of a task on each of its spans.
+fn attributes<P>(task: &Task<P>, metadata: Map<String, Value>) -> Vec<KeyValue> {
     let origin = task.origin.as_deref();
     let of_origin = origin.map_or(0, |origin| 2 + origin.baggage.len());
     // Four here, and `task.state` at the end.
-    let mut attributes = Vec::with_capacity(5 + of_origin + how.metadata.len());
+    let mut attributes = Vec::with_capacity(5 + of_origin + metadata.len());
     attributes.push(KeyValue::new("task.id", u64::from(task.id).cast_signed()));
     attributes.push(KeyValue::new("task.name", Arc::clone(&task.name)));
     attributes::put_origin(&mut attributes, origin);
@@ -163,24 +194,23 @@ fn start<P>(tracer: &SdkTracer, task: &Task<P>, how: Opening) -> OtelContext {
         "code.line.number",
         i64::from(task.begun_at.line()),
     ));
-    attributes::put_metadata(&mut attributes, how.metadata);
-    let mut builder = tracer
-        .span_builder(task.name.to_string())
-        .with_kind(SpanKind::Internal)
-        .with_start_time(at(task.begun.wall))
-        .with_attributes(attributes);
-    let mut parent = how.parent;
-    if how.relation == TraceRelation::Link && parent.has_active_span() {
-        let cause = parent.span().span_context().clone();
-        builder = builder.with_links(vec![Link::with_context(cause)]);
-        parent = without_span(&parent);
-    }
-    let span = match origin.map_or(0, |origin| origin.baggage.len()) {
-        0 => tracer.build_with_context(builder, &parent),
+    attributes::put_metadata(&mut attributes, metadata);
+    attributes
+}
+
+/// Starts a span with those attributes.
+fn build<P>(
+    tracer: &SdkTracer,
+    builder: SpanBuilder,
+    parent: &OtelContext,
+    task: &Task<P>,
+) -> sdk::Span {
+    let origin = task.origin.as_deref();
+    match origin.map_or(0, |origin| origin.baggage.len()) {
+        0 => tracer.build_with_context(builder, parent),
         // It has the baggage already and is not to inherit it once more.
         _ => tracer.build_with_context(builder, &parent.with_value(Scope::default())),
-    };
-    parent.with_span(span)
+    }
 }
 
 /// A context with the same baggage. A context cannot be rid of its span, and a

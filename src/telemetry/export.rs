@@ -54,10 +54,7 @@ pub(crate) fn resource(config: &Config) -> Resource {
     let mut builder = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attribute(KeyValue::new("service.instance.id", instance.clone()));
-    let given = config.attributes.iter();
-    let named = given.clone().find(|(key, _)| key == SERVICE_NAME);
-    let named = named.map(|(_, name)| name.as_str());
-    let name = config.service_name.as_deref().or(named);
+    let name = given_name(config);
     if name.is_none() {
         // Of a program that has a name of its own, this is not the version.
         let version = env!("CARGO_PKG_VERSION");
@@ -67,12 +64,25 @@ pub(crate) fn resource(config: &Config) -> Resource {
         let agent = KeyValue::new("aws.service.type", "gen_ai_agent");
         builder = builder.with_attribute(agent);
     }
+    let given = config.attributes.iter();
     let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    let name = name.unwrap_or(DEFAULT_SERVICE_NAME).to_owned();
+    let name = service_name(config).to_owned();
     builder
         .with_attributes(given)
         .with_attribute(KeyValue::new(SERVICE_NAME, name))
         .build()
+}
+
+/// The `service.name` of all that is exported.
+pub(crate) fn service_name(config: &Config) -> &str {
+    given_name(config).unwrap_or(DEFAULT_SERVICE_NAME)
+}
+
+fn given_name(config: &Config) -> Option<&str> {
+    let mut given = config.attributes.iter();
+    let named = given.find(|(key, _)| key == SERVICE_NAME);
+    let named = named.map(|(_, name)| name.as_str());
+    config.service_name.as_deref().or(named)
 }
 
 /// Makes spans, samples them, and exports them if that is asked for.

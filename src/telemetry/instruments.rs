@@ -5,6 +5,8 @@
 //! callback takes no lock, and a panic in it ends there: it would disable the
 //! whole export for good.
 
+mod conditions;
+
 use std::sync::{
     Arc, Weak,
     atomic::{AtomicU64, Ordering::Relaxed},
@@ -32,6 +34,14 @@ pub(crate) struct Counts {
     rejected: [AtomicU64; Refused::ALL.len()],
     streams: [AtomicU64; StreamKind::ALL.len()],
     pub(crate) requests: Requests,
+    pub(super) checkpoints: Checkpoints,
+}
+
+/// What became of checkpoints.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    exported: AtomicU64,
+    skipped: AtomicU64,
 }
 
 /// Observes floating-point values under labels.
@@ -49,6 +59,18 @@ impl Counts {
 
     pub(crate) const fn streams(&self, kind: StreamKind) -> &AtomicU64 {
         &self.streams[kind as usize]
+    }
+}
+
+// === impl Checkpoints ===
+
+impl Checkpoints {
+    pub(super) fn export(&self) {
+        self.exported.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn skip(&self, count: u64) {
+        self.skipped.fetch_add(count, Relaxed);
     }
 }
 
@@ -136,6 +158,7 @@ pub(super) fn observe_tasks(meter: &Meter, readings: &Weak<dyn Readings>) {
         metric::HISTORY_LIMIT,
         of(|readings, observe| observe(readings.history().1 as f64, &[])),
     );
+    conditions::observe(meter, of);
     observe_ping(meter, of);
 }
 
@@ -192,6 +215,16 @@ pub(super) fn observe_counts(meter: &Meter, counts: &Arc<Counts>) {
                 observe(count as f64, &[KeyValue::new(metric::REASON, why.label())]);
             }
         }),
+    );
+    observable(
+        meter,
+        metric::CHECKPOINT_EXPORTED,
+        of(|counts, observe| observe(counts.checkpoints.exported.load(Relaxed) as f64, &[])),
+    );
+    observable(
+        meter,
+        metric::CHECKPOINT_SKIPPED,
+        of(|counts, observe| observe(counts.checkpoints.skipped.load(Relaxed) as f64, &[])),
     );
     observable(
         meter,

@@ -9,6 +9,7 @@ mod json;
 mod line;
 mod pretty;
 mod print;
+mod quote;
 mod rate;
 #[cfg(test)]
 mod tests;
@@ -129,6 +130,15 @@ pub(crate) fn start(format: LogFormat, telemetry: &Telemetry) -> Option<LogGuard
     started.ok()?;
     telemetry.watch_printed(guard.dropped().clone());
     Some(guard)
+}
+
+/// Starts printing, for a program that exports nothing. A subscriber that is set
+/// stays, and then there is no guard.
+#[cfg(feature = "cli")]
+pub(crate) fn start_alone(format: LogFormat) -> Option<LogGuard> {
+    let (layer, guard) = printed(format);
+    let started = tracing_subscriber::registry().with(layer).try_init();
+    started.ok().map(|()| guard)
 }
 
 /// What no `RUST_LOG` removes.

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
 
 pub(crate) const TASK_NAME: &str = "task.name";
 pub(crate) const TASK_STATE: &str = "task.state";
+pub(crate) const CONDITION: &str = "condition";
 pub(crate) const PING_STATUS: &str = "ping.status";
 pub(crate) const REASON: &str = "reason";
 pub(crate) const SIGNAL: &str = "signal";
@@ -84,8 +85,18 @@ metrics! {
         "Time from a task's begin to its end, by the state it ended in."
     TASK_OLDEST_AGE: Gauge "taskpulse.task.oldest_age" "s" [TASK_NAME]
         "Age of the oldest active task; 0 when none is active."
+    TASK_OVERDUE: Gauge "taskpulse.task.overdue" "{task}" [TASK_NAME]
+        "Active tasks that are past their deadline."
+    TASK_STALLED: Gauge "taskpulse.task.stalled" "{task}" [TASK_NAME]
+        "Active tasks that have given no sign of life for too long."
+    TASK_CONDITIONS: Counter "taskpulse.task.conditions" "{crossing}" [TASK_NAME, CONDITION]
+        "Times that a task became overdue or stalled."
     TASK_REJECTED: Counter "taskpulse.task.rejected" "{task}" [REASON]
         "Tasks that were refused and never begun."
+    CHECKPOINT_EXPORTED: Counter "taskpulse.checkpoint.exported" "{span}" []
+        "Spans that show a task while it runs, handed over for export."
+    CHECKPOINT_SKIPPED: Counter "taskpulse.checkpoint.skipped" "{span}" []
+        "Such spans that were due and are left out, since a second has room for 1,000."
     PING_STATUS_NOW: Gauge "taskpulse.ping.status" "{instance}" [PING_STATUS]
         "1 for the status that /ping serves, 0 for the other."
     PING_TRANSITIONS: Counter "taskpulse.ping.transitions" "{transition}" [PING_STATUS]

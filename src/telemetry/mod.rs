@@ -56,7 +56,11 @@ pub use self::{
     start::{Builder, Telemetry, builder, start},
 };
 pub(crate) use self::{
-    emit::{Opening, emit, emit_overflow, emit_refused, is_heard},
+    emit::{
+        Occasion, Opening, emit, emit_checkpoint, emit_near_limit, emit_overflow, emit_refused,
+        emit_skipped, is_heard,
+    },
+    export::service_name,
     layer::layer_of,
     log::RateLimit,
     metric::PLATFORM_SECONDS,

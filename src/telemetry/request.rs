@@ -102,7 +102,7 @@ impl RequestSpan {
         let method = METHODS[usize::from(method_index(head.method.as_str()))];
         let scope = Scope {
             origin: Some(Arc::clone(origin)),
-            task: None,
+            ..Scope::default()
         };
         let tracer = reporter.and_then(|reporter| reporter.telemetry.tracer());
         let started = tracer

@@ -8,6 +8,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use opentelemetry::{Context as OtelContext, SpanId, TraceId, trace::TraceContextExt as _};
@@ -23,6 +24,10 @@ pub(crate) struct TaskSpan {
     ids: OnceLock<(TraceId, SpanId)>,
 }
 
+/// Where a task's code runs: in what was open when it was asked for.
+#[derive(Debug)]
+pub(crate) struct TaskScope(Option<Open>);
+
 /// What is open while a task is active.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Open {
@@ -32,6 +37,8 @@ pub(super) struct Open {
     pub(super) traced: bool,
     /// None where no layer wants it.
     pub(super) tracing: Option<Arc<Span>>,
+    /// The task's age at its last checkpoint.
+    pub(super) checkpoint: Duration,
 }
 
 // === impl TaskSpan ===
@@ -57,17 +64,33 @@ impl TaskSpan {
         self.ids.get().copied()
     }
 
-    /// Runs `work` inside the task; outside of it once the task has ended.
-    ///
-    /// A panic of a subscriber is caught, one of `work` goes through.
-    pub(crate) fn within<R>(&self, work: impl FnOnce() -> R) -> R {
-        let open = self.slot().clone();
-        let Some(open) = open else {
-            return work();
-        };
-        let result = open.inside(|| catch_unwind(AssertUnwindSafe(work)));
-        quietly(|| drop(open));
-        result.unwrap_or_else(|panic| resume_unwind(panic))
+    /// The inside of the task; what is outside of it once the task has ended.
+    pub(crate) fn scope(&self) -> TaskScope {
+        TaskScope(self.opened())
+    }
+
+    /// What is open, if anything is.
+    pub(super) fn opened(&self) -> Option<Open> {
+        self.slot().clone()
+    }
+
+    /// The task's age at its last checkpoint; none where no sampled span of it is
+    /// open.
+    pub(crate) fn last_checkpoint(&self) -> Option<Duration> {
+        let slot = self.slot();
+        let open = slot.as_ref().filter(|open| open.is_sampled());
+        open.map(|open| open.checkpoint)
+    }
+
+    /// Moves the last checkpoint to this age. Gives back what it was, and the
+    /// context that the span of the time since then belongs into.
+    pub(super) fn checkpoint(&self, age: Duration) -> Option<(OtelContext, Duration)> {
+        let mut slot = self.slot();
+        let open = slot.as_mut().filter(|open| open.is_sampled())?;
+        let last = open.checkpoint;
+        // Of two at the same time the later one may have been first.
+        open.checkpoint = age.max(last);
+        Some((open.cx.clone(), last))
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Open>> {
@@ -75,9 +98,28 @@ impl TaskSpan {
     }
 }
 
+// === impl TaskScope ===
+
+impl TaskScope {
+    /// Runs `work` there. A panic of a subscriber is caught, one of `work` goes
+    /// through.
+    pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        let Self(Some(open)) = self else {
+            return work();
+        };
+        let result = open.inside(|| catch_unwind(AssertUnwindSafe(work)));
+        quietly(|| drop(open));
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
 // === impl Open ===
 
 impl Open {
+    fn is_sampled(&self) -> bool {
+        self.traced && self.cx.span().span_context().is_sampled()
+    }
+
     /// Runs `work`, which must not panic, inside both spans.
     pub(super) fn inside<R>(&self, work: impl FnOnce() -> R) -> R {
         inside(self.tracing.as_deref(), &self.cx, work)

@@ -68,6 +68,8 @@ pub(super) struct Inner {
     config: Config,
     /// None where the SDK is disabled.
     tracer: Option<SdkTracer>,
+    /// Whether the program has given its own provider of spans.
+    own_tracers: bool,
     pub(super) tracers: Option<SdkTracerProvider>,
     /// Ours first, which `/metrics` reads, then the program's.
     pub(super) meters: Vec<SdkMeterProvider>,
@@ -174,6 +176,7 @@ impl Builder {
         let config = self.config;
         let resource = export::resource(&config);
         let tally = Arc::new(Tally::default());
+        let own_tracers = self.tracer_provider.is_some();
         let tracers = match self.tracer_provider {
             _ if config.disabled() => None,
             Some(provider) => Some(provider),
@@ -201,6 +204,7 @@ impl Builder {
                 .as_ref()
                 .map(|provider| provider.tracer_with_scope(scope().build())),
             tracers,
+            own_tracers,
             meters,
             logs: export::logger_provider(&config, &resource, &tally)?,
             registry,
@@ -270,6 +274,14 @@ impl Telemetry {
         let config = &self.0.config;
         let exported = |signal| config.sends(signal) || config.prints(signal);
         Signal::ALL.into_iter().any(exported) || self.0.meters.len() > 1
+    }
+
+    /// Whether spans go anywhere. Where a program's own provider sends them is
+    /// not known, so it counts.
+    pub(crate) fn exports_spans(&self) -> bool {
+        let config = &self.0.config;
+        let sent = config.sends(Signal::Traces) || config.prints(Signal::Traces);
+        self.0.tracer.is_some() && (self.0.own_tracers || sent)
     }
 
     /// A layer as [`layer`](super::layer()) makes it, of this telemetry.

@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, Location, catch_unwind},
     sync::Arc,
     thread,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::{
@@ -15,9 +16,10 @@ use futures_util::{
 use serde::Serialize;
 
 use super::{
-    Instrumented, Live, TaskHandle, TaskJoin, Tasks, Tracker, metadata::Draft, outcome::settle,
+    Instrumented, Live, TaskHandle, TaskJoin, TaskLimits, Tasks, Tracker, metadata::Draft,
+    outcome::settle,
 };
-use crate::{Error, TraceRelation, task::Task};
+use crate::{Error, Reaction, TraceRelation, task::Task};
 
 /// A task that is to begin; made by [`Tasks::begin`].
 ///
@@ -32,6 +34,7 @@ pub struct TaskBuilder {
     begun_at: &'static Location<'static>,
     /// None where the app's own choice counts.
     relation: Option<TraceRelation>,
+    limits: TaskLimits,
 }
 
 // === impl TaskBuilder ===
@@ -44,6 +47,7 @@ impl TaskBuilder {
             draft: Draft::default(),
             begun_at,
             relation: None,
+            limits: TaskLimits::new(),
         }
     }
 
@@ -113,6 +117,132 @@ impl TaskBuilder {
         self
     }
 
+    /// Ends the task as `timed_out` once it is this old, so that one that is
+    /// forgotten does not keep the status at `HealthyBusy`; wins over
+    /// [`App::max_age`](crate::App::max_age).
+    ///
+    /// A future of [`spawn`](Self::spawn) is dropped then. A closure of
+    /// [`spawn_blocking`](Self::spawn_blocking) cannot be stopped and goes on, as
+    /// does whatever a handle is for; settling comes too late. Zero is refused
+    /// when the task is begun; [`Duration::MAX`] is no limit, whatever the app says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use taskpulse::{PingStatus, TaskState};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let stuck = tasks
+    ///     .begin("import")
+    ///     .max_age(Duration::from_millis(50))
+    ///     .spawn(std::future::pending::<Result<(), String>>())?;
+    /// let end = stuck.await;
+    /// assert_eq!(end.state, TaskState::TimedOut);
+    /// assert_eq!(end.error.as_deref(), Some("older than its greatest age of 50ms"));
+    /// assert_eq!(tasks.get_current_ping_status(), PingStatus::Healthy);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.limits = self.limits.max_age(age);
+        self
+    }
+
+    /// Says when the task is to have ended: so long after its begin. Past that it is
+    /// overdue: a warning says so once, `/tasks` and the metrics show it, and it goes
+    /// on, unless [`on_deadline`](Self::on_deadline) says otherwise.
+    ///
+    /// Wins over [`App::task_limits`](crate::App::task_limits).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").deadline(Duration::from_secs(600)).start()?;
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.limits = self.limits.deadline(after);
+        self
+    }
+
+    /// The same by the clock on the wall. What has passed already makes the task
+    /// overdue at once.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_521_600);
+    /// let task = tasks.begin("report").deadline_at(noon).start()?;
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn deadline_at(mut self, at: SystemTime) -> Self {
+        self.limits = self.limits.deadline_at(at);
+        self
+    }
+
+    /// What follows when the task is past its deadline; a warning by default.
+    ///
+    /// [`Reaction`] has an example.
+    pub fn on_deadline(mut self, reaction: Reaction) -> Self {
+        self.limits = self.limits.on_deadline(reaction);
+        self
+    }
+
+    /// Says how long the task may give no sign of life, which is a
+    /// [`heartbeat`](TaskHandle::heartbeat) or [`progress`](TaskHandle::progress);
+    /// its begin counts as one. Beyond that it is stalled: a warning says so once,
+    /// `/tasks` and the metrics show it, and the next sign ends it, unless
+    /// [`on_stall`](Self::on_stall) says otherwise. Zero is refused when the task is
+    /// begun.
+    ///
+    /// Wins over [`App::task_limits`](crate::App::task_limits).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").stall_after(Duration::from_secs(30)).start()?;
+    /// for row in 0..1_000 {
+    ///     task.progress(f64::from(row) / 1_000.0, format!("row {row}"));
+    /// }
+    /// # task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn stall_after(mut self, silence: Duration) -> Self {
+        self.limits = self.limits.stall_after(silence);
+        self
+    }
+
+    /// What follows when the task is stalled; a warning by default.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use taskpulse::Reaction;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let stuck = tasks
+    ///     .begin("import")
+    ///     .stall_after(Duration::from_millis(50))
+    ///     .on_stall(Reaction::Cancel)
+    ///     .spawn(std::future::pending::<Result<(), String>>())?;
+    /// assert_eq!(stuck.await.error.as_deref(), Some("no sign of life for 50ms"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_stall(mut self, reaction: Reaction) -> Self {
+        self.limits = self.limits.on_stall(reaction);
+        self
+    }
+
     /// Begins the task and runs `future` on the app's runtime, inside the
     /// task's scope.
     ///
@@ -155,7 +285,7 @@ impl TaskBuilder {
         };
         let (abort, registration) = AbortHandle::new_pair();
         let (guard, join) = self.begin(Some(abort))?;
-        let task = Arc::clone(guard.task());
+        let task = guard.current();
         let work = async move {
             // The future is gone, its destructors run, before the task ends.
             let outcome = AssertUnwindSafe(future).catch_unwind().await;
@@ -238,9 +368,13 @@ impl TaskBuilder {
     }
 
     fn register(self, live: Live) -> Result<(Arc<Tracker>, Arc<Task<Live>>), Error> {
-        let (tracker, new, opening) =
-            self.tasks
-                .checked(self.name, self.draft, self.begun_at, self.relation)?;
+        let (tracker, new, opening) = self.tasks.checked(
+            self.name,
+            self.draft,
+            self.begun_at,
+            self.relation,
+            self.limits,
+        )?;
         let task = tracker.begin(new, live, opening)?;
         Ok((tracker, task))
     }

@@ -4,10 +4,11 @@ use std::{fmt::Display, future::Future, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Instrumented, Live, Tracker, outcome, panics};
+use super::{CurrentTask, Instrumented, Live, Tracker, outcome, panics};
 use crate::{
     TaskId,
     task::{Step, Task},
+    telemetry::Occasion,
 };
 
 /// A running task that must be settled.
@@ -103,6 +104,29 @@ impl TaskHandle {
         self.settle(Step::Cancel);
     }
 
+    /// Shows at once how far the task has come: as a span that has ended, below
+    /// the task's, from the last such checkpoint to now, with `stage` as its
+    /// `task.stage`. A backend has it within seconds, and the task's own span
+    /// only when the task has ended.
+    ///
+    /// Of a long task there are checkpoints without this call as well; see
+    /// [`App::checkpoints`](crate::App::checkpoints). Nothing is made where no
+    /// spans are exported, where this task's is not sampled, and beyond 1,000 a
+    /// second.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// task.checkpoint("downloaded");
+    /// task.checkpoint("unpacked");
+    /// task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn checkpoint(&self, stage: &str) {
+        self.tracker
+            .checkpoint(self.task.id, Occasion::Stage(stage));
+    }
+
     /// Runs `work` inside the task's scope: what it logs carries the task's ids.
     ///
     /// ```
@@ -116,7 +140,7 @@ impl TaskHandle {
     /// # Ok::<(), taskpulse::Error>(())
     /// ```
     pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.task.payload.as_ref().within(work)
+        CurrentTask::within(&mut Some(self.current()), work)
     }
 
     /// Runs `future` inside the task's scope. It does not settle the task.
@@ -132,11 +156,83 @@ impl TaskHandle {
     /// # }
     /// ```
     pub fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
-        Instrumented::new(Some(Arc::clone(&self.task)), future)
+        Instrumented::new(Some(self.current()), future)
     }
 
-    pub(super) const fn task(&self) -> &Arc<Task<Live>> {
-        &self.task
+    /// Says that the task is alive, which keeps it from counting as stalled; see
+    /// [`stall_after`](crate::TaskBuilder::stall_after).
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// for _row in 0..1_000 {
+    ///     task.heartbeat(); // Tens of nanoseconds.
+    /// }
+    /// task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn heartbeat(&self) {
+        self.tracker.beat(&self.task);
+    }
+
+    /// Says how far the task is, which is a sign of life as well: a share from 0 to
+    /// 1, and a message of which 256 bytes are kept.
+    ///
+    /// What is beyond counts as 0 or 1, and what is no number as not known. The last
+    /// one counts, and is shown where the task is. Nothing is sent or logged, so it
+    /// may be called as often as one likes.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// task.progress(0.4, "page 4 of 10");
+    /// task.succeed();
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn progress(&self, share: f64, message: impl Into<String>) {
+        self.tracker.progress(&self.task, share, message.into());
+    }
+
+    /// Whether somebody else has ended the task: it was cancelled by its id, is past
+    /// a limit that ends it, or the process goes down. What the handle says of its
+    /// end then comes too late.
+    ///
+    /// ```
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// assert!(!task.is_cancelled());
+    /// tasks.cancel(task.id());
+    /// assert!(task.is_cancelled());
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.task.ending().is_some()
+    }
+
+    /// Ready once [`is_cancelled`](Self::is_cancelled). Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// # let tasks = taskpulse::App::new().tasks();
+    /// let task = tasks.begin("import").start()?;
+    /// tasks.cancel(task.id());
+    /// let rows = tokio::select! {
+    ///     biased;
+    ///     () = task.cancelled() => None,
+    ///     rows = async { 12 } => Some(rows),
+    /// };
+    /// assert_eq!(rows, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn cancelled(&self) {
+        self.task.payload.over(&self.task).await;
+    }
+
+    pub(super) fn current(&self) -> CurrentTask {
+        CurrentTask::new(Arc::clone(&self.tracker), Arc::clone(&self.task))
     }
 
     /// Settles the task. Where somebody else has ended it, that end stands.

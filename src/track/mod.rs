@@ -9,24 +9,34 @@
 
 mod asking;
 mod builder;
+mod checkpoints;
+mod current;
 mod handle;
 mod info;
 mod join;
+mod limits;
 mod metadata;
 mod outcome;
 mod panics;
+mod platform;
 mod scope;
+mod signs;
 mod tasks;
 mod tracker;
+mod watch;
 mod wire;
 
 pub(crate) use asking::asking;
 pub use builder::TaskBuilder;
+pub use current::{CurrentTask, current};
 pub use handle::TaskHandle;
 pub use info::{AsyncTaskInfo, RunningJob};
 pub use join::{TaskEnd, TaskJoin};
+pub use limits::TaskLimits;
+pub(crate) use limits::check_limits;
 pub(crate) use metadata::{DEFAULT_REDACTED, Redaction};
 pub(crate) use panics::{chain_hook, panic_text};
+pub(crate) use platform::PlatformLimits;
 pub use scope::Instrumented;
 pub use tasks::Tasks;
 pub(crate) use tracker::{Live, Tracker};

@@ -86,14 +86,19 @@ pub(super) fn panicked(text: String) -> Step {
     Step::Panic(cut(text))
 }
 
-/// Cuts a text at a character's boundary and marks the cut.
-fn cut(mut text: String) -> Box<str> {
+fn cut(text: String) -> Box<str> {
+    shorten(text, MAX_ERROR).into()
+}
+
+/// Cuts a text at a character's boundary, to `most` bytes, and marks the cut.
+pub(super) fn shorten(mut text: String, most: usize) -> String {
     const MARK: &str = "…";
-    if text.len() > MAX_ERROR {
-        text.truncate(text.floor_char_boundary(MAX_ERROR - MARK.len()));
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most - MARK.len()));
         text.push_str(MARK);
+        text.shrink_to_fit();
     }
-    text.into()
+    text
 }
 
 #[cfg(test)]

@@ -4,12 +4,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use super::Live;
-use crate::task::Task;
+use super::CurrentTask;
 
 /// A future that runs inside a task's scope; made by
 /// [`Tasks::instrument`](crate::Tasks::instrument).
@@ -17,7 +15,8 @@ use crate::task::Task;
 /// Dropping it drops the future and does not settle the task.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Instrumented<F> {
-    task: Option<Arc<Task<Live>>>,
+    /// Taken out while its code runs.
+    task: Option<CurrentTask>,
     /// Boxed, since pinning it in place would need `unsafe` or a macro.
     future: Option<Pin<Box<F>>>,
 }
@@ -25,7 +24,7 @@ pub struct Instrumented<F> {
 // === impl Instrumented ===
 
 impl<F: Future> Instrumented<F> {
-    pub(super) fn new(task: Option<Arc<Task<Live>>>, future: F) -> Self {
+    pub(super) fn new(task: Option<CurrentTask>, future: F) -> Self {
         Self {
             task,
             future: Some(Box::pin(future)),
@@ -39,9 +38,9 @@ impl<F: Future> Future for Instrumented<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
         let future = this.future.as_mut().expect("not polled after it was ready");
-        let output = within(this.task.as_ref(), || future.as_mut().poll(cx));
+        let output = CurrentTask::within(&mut this.task, || future.as_mut().poll(cx));
         if output.is_ready() {
-            within(this.task.as_ref(), || this.future = None);
+            CurrentTask::within(&mut this.task, || this.future = None);
         }
         output
     }
@@ -50,7 +49,7 @@ impl<F: Future> Future for Instrumented<F> {
 impl<F> Drop for Instrumented<F> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
-            within(self.task.as_ref(), || drop(future));
+            CurrentTask::within(&mut self.task, || drop(future));
         }
     }
 }
@@ -60,12 +59,5 @@ impl<F> fmt::Debug for Instrumented<F> {
         f.debug_struct("Instrumented")
             .field("task", &self.task)
             .finish_non_exhaustive()
-    }
-}
-
-fn within<R>(task: Option<&Arc<Task<Live>>>, work: impl FnOnce() -> R) -> R {
-    match task {
-        Some(task) => task.payload.as_ref().within(work),
-        None => work(),
     }
 }

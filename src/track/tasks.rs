@@ -6,15 +6,15 @@ use opentelemetry::{Context as OtelContext, trace::TraceContextExt as _};
 use serde::Serialize;
 
 use super::{
-    AsyncTaskInfo, Instrumented, Live, TaskBuilder, Tracker,
+    AsyncTaskInfo, CurrentTask, Instrumented, Live, TaskBuilder, TaskLimits, Tracker,
     asking::is_asked,
     metadata::{Draft, check_name},
     outcome::done,
 };
 use crate::{
     Error, PingStatus, TaskId, TraceRelation,
-    task::{NewTask, Origin},
-    telemetry::{Opening, Refused, is_heard, quietly},
+    task::{NewTask, Origin, Step},
+    telemetry::{Occasion, Opening, Refused, is_heard, quietly},
 };
 
 /// Begins tasks and looks at them, from any thread.
@@ -125,7 +125,10 @@ impl Tasks {
         let begun_at = Location::caller();
         let mut draft = Draft::default();
         draft.put_all(metadata);
-        let (tracker, new, opening) = self.clone().checked(name.into(), draft, begun_at, None)?;
+        let limits = TaskLimits::new();
+        let (tracker, new, opening) =
+            self.clone()
+                .checked(name.into(), draft, begun_at, None, limits)?;
         Ok(tracker.begin(new, Live::default(), opening)?.id)
     }
 
@@ -215,6 +218,93 @@ impl Tasks {
         registry.ping.force(&registry.clock, None);
     }
 
+    /// Ready once the app shuts down: nothing new is begun, and what runs has the
+    /// time of the drain (`--drain`, 10 s by default) to end. What is active after
+    /// it becomes `interrupted`.
+    ///
+    /// For a task that can stop at a good moment, and say how far it came.
+    /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{future::pending, sync::mpsc};
+    ///
+    /// let app = taskpulse::App::new();
+    /// let tasks = app.tasks();
+    /// let (told, end) = mpsc::channel();
+    /// tasks.begin("import").spawn({
+    ///     let tasks = tasks.clone();
+    ///     async move {
+    ///         tokio::select! {
+    ///             () = tasks.draining() => {
+    ///                 told.send("page 12 is done").map_err(|gone| gone.to_string())?;
+    ///                 Ok::<_, String>("stopped early")
+    ///             }
+    ///             all = pending() => Ok(all),
+    ///         }
+    ///     }
+    /// })?;
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// app.serve(listener, async {}).await?;
+    /// assert_eq!(end.recv()?, "page 12 is done");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn draining(&self) {
+        self.tracker.draining().await;
+    }
+
+    /// Whether [`draining`](Self::draining) is ready: for loops that do not wait.
+    ///
+    /// ```
+    /// assert!(!taskpulse::App::new().tasks().is_draining());
+    /// ```
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.tracker.is_draining()
+    }
+
+    /// Shows at once how far the task has come, as
+    /// [`TaskHandle::checkpoint`](crate::TaskHandle::checkpoint) does. Nothing
+    /// where the task is unknown or has ended.
+    ///
+    /// ```
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let id = tasks.add_async_task("report", ())?;
+    /// tasks.checkpoint(id, "page 1");
+    /// assert!(tasks.complete_async_task(id));
+    /// # Ok::<(), taskpulse::Error>(())
+    /// ```
+    pub fn checkpoint(&self, id: TaskId, stage: &str) {
+        self.tracker.checkpoint(id, Occasion::Stage(stage));
+    }
+
+    /// Ends a task as `cancelled`; false where no such task is active.
+    ///
+    /// A future of [`spawn`](TaskBuilder::spawn) is dropped. Other code sees by
+    /// [`is_cancelled`](crate::TaskHandle::is_cancelled) or
+    /// [`cancelled`](crate::TaskHandle::cancelled) that it may stop.
+    ///
+    /// ```
+    /// use taskpulse::TaskState;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskpulse::Error> {
+    /// let tasks = taskpulse::App::new().tasks();
+    /// let endless = tasks
+    ///     .begin("endless")
+    ///     .spawn(std::future::pending::<Result<(), String>>())?;
+    /// assert!(tasks.cancel(endless.id()));
+    /// assert!(!tasks.cancel(endless.id()));
+    /// assert_eq!(endless.await.state, TaskState::Cancelled);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(&self, id: TaskId) -> bool {
+        self.tracker.apply(id, Step::Cancel).is_ok()
+    }
+
     /// Runs `work` inside the task's scope: what it logs carries the task's
     /// ids. Without one, if the task is unknown or has ended.
     ///
@@ -231,10 +321,7 @@ impl Tasks {
     /// # Ok::<(), taskpulse::Error>(())
     /// ```
     pub fn in_scope<R>(&self, id: TaskId, work: impl FnOnce() -> R) -> R {
-        match self.tracker.registry().find(id) {
-            Some(view) => view.task.payload.as_ref().within(work),
-            None => work(),
-        }
+        CurrentTask::within(&mut self.of(id), work)
     }
 
     /// Runs `future` inside the task's scope, as [`in_scope`](Self::in_scope)
@@ -252,8 +339,12 @@ impl Tasks {
     /// # }
     /// ```
     pub fn instrument<F: Future>(&self, id: TaskId, future: F) -> Instrumented<F> {
-        let task = self.tracker.registry().find(id).map(|view| view.task);
-        Instrumented::new(task, future)
+        Instrumented::new(self.of(id), future)
+    }
+
+    fn of(&self, id: TaskId) -> Option<CurrentTask> {
+        let view = self.tracker.registry().find(id)?;
+        Some(CurrentTask::new(Arc::clone(&self.tracker), view.task))
     }
 
     /// What begins a task, checked, and the door it begins at.
@@ -263,12 +354,15 @@ impl Tasks {
         draft: Draft,
         begun_at: &'static Location<'static>,
         relation: Option<TraceRelation>,
+        limits: TaskLimits,
     ) -> Result<(Arc<Tracker>, NewTask, Opening), Error> {
         let checked = check_name(name)
+            .and_then(|name| limits.check().map(|()| name))
             .and_then(|name| Ok((name, draft.finish(self.tracker.redaction())?)))
             .inspect_err(|_| self.tracker.refuse(Refused::Invalid));
         let (name, (fields, metadata)) = checked?;
         let new = NewTask {
+            bounds: self.tracker.bounds(limits, &name),
             name,
             metadata,
             origin: self.origin,

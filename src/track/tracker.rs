@@ -3,25 +3,34 @@
 use std::{
     sync::{
         Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::future::AbortHandle;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 use tracing::warn;
 
-use super::Redaction;
+use super::{
+    Redaction, TaskLimits,
+    checkpoints::Checkpoints,
+    limits::NamedLimits,
+    platform::PlatformLimits,
+    watch::{Watch, text},
+};
 use crate::{
     Error, TaskId,
     task::{
-        AtCapacity, Change, Clock, Event, Kind, KindId, Limits, NewTask, Ping, Registry, Step,
-        StepError, Task,
+        AtCapacity, Bounds, Change, Clock, Event, Kind, KindId, Limits, NewTask, Ping, Registry,
+        Step, StepError, Task,
     },
     telemetry::{
-        Edges, Opening, RateLimit, Readings, Refused, Reporter, TaskSpan, Telemetry, TraceRelation,
-        emit, emit_overflow, emit_refused,
+        Edges, Occasion, Opening, RateLimit, Readings, Refused, Reporter, TaskSpan, Telemetry,
+        TraceRelation, emit, emit_overflow, emit_refused,
     },
 };
 
@@ -37,9 +46,19 @@ pub(crate) struct Tracker {
     /// metrics.
     reporter: OnceLock<Arc<Reporter>>,
     relation: OnceLock<TraceRelation>,
+    /// The greatest age of tasks that have none of their own, in nanoseconds; 0
+    /// where there is none.
+    max_age: AtomicU64,
+    limits: NamedLimits,
+    pub(super) watch: Watch,
+    pub(super) checkpoints: Checkpoints,
+    /// Set once, where it is heeded.
+    pub(super) platform: OnceLock<PlatformLimits>,
     /// Requests that user code works on, until their bodies have ended.
     requests: AtomicUsize,
     draining: AtomicBool,
+    /// Wakes who waits for the drain.
+    drain_begun: Notify,
     unknown: RateLimit,
 }
 
@@ -52,6 +71,8 @@ pub(crate) struct Live {
     /// Dropped when the end has been announced, which wakes the
     /// [`TaskJoin`](super::TaskJoin), where there is one.
     ended: Option<Mutex<Option<oneshot::Sender<()>>>>,
+    /// Wakes who waits for the end by [`over`](Self::over), once somebody does.
+    over: OnceLock<Box<Notify>>,
 }
 
 // === impl Tracker ===
@@ -64,8 +85,14 @@ impl Tracker {
             runtime: OnceLock::new(),
             reporter: OnceLock::new(),
             relation: OnceLock::new(),
+            max_age: AtomicU64::new(0),
+            limits: NamedLimits::default(),
+            watch: Watch::new(),
+            checkpoints: Checkpoints::new(),
+            platform: OnceLock::new(),
             requests: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            drain_begun: Notify::new(),
             unknown: RateLimit::default(),
         }
     }
@@ -77,7 +104,7 @@ impl Tracker {
 
     /// Begins a task.
     pub(super) fn begin(
-        &self,
+        self: &Arc<Self>,
         new: NewTask,
         live: Live,
         opening: Opening,
@@ -93,6 +120,11 @@ impl Tracker {
         })?;
         let task = Arc::clone(&event.task);
         self.announce(event, Some(opening));
+        self.watch.rouse(self);
+        if let Some(due) = task.due() {
+            self.watch.start(self);
+            self.watch.expect(due);
+        }
         if task.kind == KindId::OTHER && self.registry.overflowed() {
             emit_overflow(&task);
         }
@@ -112,15 +144,38 @@ impl Tracker {
         Ok(())
     }
 
+    /// Looks at a task's conditions: says which have begun and which are over, and
+    /// ends the task if it must be. When to look again.
+    pub(super) fn review(&self, id: TaskId) -> Option<Duration> {
+        let review = self.registry.review(id)?;
+        if let Some(event) = review.event {
+            self.announce(event, None);
+        }
+        if let Some(verdict) = review.verdict {
+            // Whoever has ended it meanwhile was first.
+            self.apply(id, Step::TimeOut(text(verdict).into()))
+                .unwrap_or_default();
+            return None;
+        }
+        review.due
+    }
+
     /// Announces an event and what other threads leave meanwhile for its task.
     fn announce(&self, event: Event<Live>, mut opening: Option<Opening>) {
         let reporter = self.reporter().map(|reporter| &**reporter);
         let mut next = Some(event);
         while let Some(event) = next {
             emit(&event, reporter, opening.take());
-            if matches!(event.change, Change::Ended(_)) {
-                event.task.payload.release();
-                self.rest();
+            match &event.change {
+                Change::Begun | Change::Cleared(_) => {}
+                Change::Crossed(crossing) => {
+                    let occasion = Occasion::Condition(crossing.condition);
+                    self.checkpoint(event.task.id, occasion);
+                }
+                Change::Ended(_) => {
+                    event.task.payload.release();
+                    self.rest();
+                }
             }
             next = self.registry.announced(&event);
         }
@@ -133,6 +188,10 @@ impl Tracker {
             let readings: Weak<dyn Readings> = readings;
             Arc::new(Reporter::new(telemetry, &readings, edges))
         });
+        let exported = |reporter: &&Arc<Reporter>| reporter.telemetry.exports_spans();
+        if self.reporter().is_some_and(|reporter| exported(&reporter)) {
+            self.begin_checkpoints();
+        }
     }
 
     /// What is reported through, once the app has started.
@@ -147,6 +206,31 @@ impl Tracker {
 
     pub(super) fn relation(&self) -> TraceRelation {
         self.relation.get().copied().unwrap_or_default()
+    }
+
+    /// Sets the greatest age of tasks that have none of their own.
+    pub(crate) fn set_max_age(&self, age: Duration) {
+        let nanos = u64::try_from(age.as_nanos()).unwrap_or(0);
+        self.max_age.store(nanos, Ordering::Release);
+    }
+
+    /// Gives tasks of this name these limits from now on.
+    pub(crate) fn limit(&self, name: Box<str>, limits: TaskLimits) {
+        self.registry.declare(&name);
+        self.limits.set(name, limits);
+    }
+
+    /// What bounds a task of this name that has these limits of its own.
+    pub(super) fn bounds(&self, limits: TaskLimits, name: &str) -> Bounds {
+        let nanos = self.max_age.load(Ordering::Acquire);
+        let max_age = (nanos > 0).then(|| Duration::from_nanos(nanos));
+        self.limits.complete(limits, name).bounds(max_age)
+    }
+
+    /// Watches on the runtime that this is called in, whose time may be paused.
+    #[cfg(feature = "testing")]
+    pub(crate) fn watch_here(self: &Arc<Self>) {
+        self.watch.start_here(self);
     }
 
     /// A request has come that user code works on.
@@ -225,10 +309,20 @@ impl Tracker {
     /// Begins nothing new from now on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.drain_begun.notify_waiters();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Ready once it is draining.
+    pub(super) async fn draining(&self) {
+        // Before the look: what is told after it wakes this.
+        let begun = self.drain_begun.notified();
+        if !self.is_draining() {
+            begun.await;
+        }
     }
 
     /// Ends every active task as `interrupted`; says how many there were.
@@ -269,6 +363,7 @@ impl Live {
             span: TaskSpan::default(),
             abort,
             ended: Some(Mutex::new(Some(sender))),
+            over: OnceLock::new(),
         };
         (live, receiver)
     }
@@ -278,9 +373,22 @@ impl Live {
         if let Some(abort) = &self.abort {
             abort.abort();
         }
+        if let Some(over) = self.over.get() {
+            over.notify_waiters();
+        }
         let Some(ended) = &self.ended else { return };
         let sender = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(sender);
+    }
+
+    /// Ready once the task, which this lives with, has ended.
+    pub(super) async fn over(&self, task: &Task<Self>) {
+        let over = self.over.get_or_init(Box::default);
+        // Before the look: an end that is not seen now finds it, and wakes it.
+        let told = over.notified();
+        if task.ending().is_none() {
+            told.await;
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line: what it says, how it ends, and what each flag does.
 
+mod first_lines;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     process::{Command, Stdio},
@@ -15,14 +17,14 @@ use crate::harness::{BINARY, Client, PATIENCE, Process, Response, eventually};
 
 /// What a run to the end has left.
 #[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
     stderr: String,
 }
 
 /// Runs the binary to its end, which must come.
-fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+pub(crate) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut child = Command::new(BINARY)
         .args(arguments)
         .envs(variables.iter().copied())
@@ -50,7 +52,7 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
 impl Ended {
     /// One line on standard error that has all these words, and this exit code.
     #[track_caller]
-    fn complains(&self, code: i32, words: &[&str]) {
+    pub(crate) fn complains(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
@@ -63,7 +65,7 @@ impl Ended {
 }
 
 /// Per flag: values that are wrong, and what is said to be allowed.
-const WRONG: [(&str, &[&str], &str); 10] = [
+const WRONG: [(&str, &[&str], &str); 14] = [
     (
         "port",
         &["x", "65536", "-1", "", "80.5"],
@@ -71,6 +73,12 @@ const WRONG: [(&str, &[&str], &str); 10] = [
     ),
     ("host", &[""], "an address or a name"),
     ("max-active", &["0", "-1", "many", ""], "an integer from 1"),
+    ("max-age", &["0s", "10", "-1s"], "a time above 0"),
+    (
+        "checkpoints",
+        &["on", "99ms", "5", "0s"],
+        "a time from 100ms",
+    ),
     ("drain", &["10", "-1s", "soon", ""], "a time such as `10s`"),
     (
         "admin-addr",
@@ -92,6 +100,12 @@ const WRONG: [(&str, &[&str], &str); 10] = [
     ("history", &["-1", "all", "1.5"], "an integer from 0"),
     ("debug-actions", &["maybe"], "`on` or `off`"),
     ("log-format", &["xml", ""], "`pretty` or `json`"),
+    (
+        "jaeger-url",
+        &["localhost:16686", "ftp://jaeger", "http://jaeger/?a=b", ""],
+        "an http:// or https:// URL",
+    ),
+    ("grafana-url", &["grafana"], "an http:// or https:// URL"),
 ];
 
 fn variable(flag: &str) -> String {
@@ -191,7 +205,7 @@ fn the_help_tells_every_flag_and_its_variable() {
         help.stdout
     );
     assert_eq!(text.matches("Options:").count(), 1, "{}", help.stdout);
-    for command in ["serve", "ping"] {
+    for command in ["serve", "ping", "traffic"] {
         assert!(help.stdout.contains(&format!("\n  {command} ")));
         assert_eq!(run(&[command, "--help"], &[]).code, Some(0));
     }
@@ -342,34 +356,6 @@ fn as_many_ended_tasks_are_remembered_as_asked_for() {
     let page = agent.get("/tasks").json();
     assert_eq!(page["tasks"].as_array().unwrap().len(), 5);
     assert_eq!(agent.get(&format!("/tasks/{}", ids[0])).status, 404);
-}
-
-#[test]
-fn the_first_line_is_the_address_whatever_is_logged() {
-    for filter in ["off", "error", "trace", "not a filter at all"] {
-        let agent = Process::spawn_with(&[], &[("RUST_LOG", filter)]);
-        let first = &agent.log()[0];
-        assert_eq!(first["message"], "listening", "{filter}");
-        assert_eq!(first["address"], agent.address.to_string(), "{filter}");
-        assert_eq!(agent.get("/ping").status, 200);
-    }
-}
-
-#[test]
-fn a_filter_that_cannot_be_read_is_named_once() {
-    let agent = Process::spawn_with(&[], &[("RUST_LOG", "warn,hyper=loud")]);
-    agent.invoke(&json!({"action": "cleanup", "seconds": 0}));
-    let warned = |line: &Value| line["message"].as_str().unwrap().contains("`hyper=loud`");
-    // `info` is used, which the end of a task is.
-    eventually("the task has ended", || {
-        let messages = agent.messages();
-        messages.iter().any(|line| line.ends_with("succeeded"))
-    });
-    let log = agent.log();
-    assert_eq!(log[0]["message"], "listening");
-    let warnings: Vec<&Value> = log.iter().filter(|line| warned(line)).collect();
-    assert_eq!(warnings.len(), 1, "{log:?}");
-    assert_eq!(warnings[0]["level"], "WARN");
 }
 
 #[tokio::test]

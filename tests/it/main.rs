@@ -27,3 +27,4 @@ mod smoke;
 mod tasks_api;
 mod telemetry;
 mod tracking;
+mod traffic;

@@ -3,18 +3,22 @@
 use std::{
     convert::Infallible,
     env,
+    net::TcpListener,
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use rustix::process::Signal;
 use serde_json::json;
-use taskpulse::App;
+use taskpulse::{
+    App, TaskState,
+    telemetry::{self, Config},
+};
 use tokio::time::sleep;
 
-use crate::harness::{Client, PATIENCE, Process, Server, eventually};
+use crate::harness::{Client, Collector, PATIENCE, Process, Server, eventually};
 
 /// Set where a test is to be a program.
 const PROGRAM: &str = "TASKPULSE_TEST_PROGRAM";
@@ -135,18 +139,53 @@ fn an_idle_process_ends_at_once() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    for (first, second) in [
-        (Signal::TERM, Signal::TERM),
-        (Signal::INT, Signal::INT),
-        (Signal::INT, Signal::TERM),
+    for (first, second, code) in [
+        (Signal::TERM, Signal::TERM, 143),
+        (Signal::INT, Signal::INT, 130),
+        (Signal::INT, Signal::TERM, 143),
     ] {
         let mut agent = busy(&["--drain", "60s"], 60);
+        let mut streaming = stream_request(&agent, 3_600);
         signal(&agent, first);
         let began = Instant::now();
         agent.signal(second);
-        assert_eq!(agent.wait().code(), Some(1), "{first:?} {second:?}");
+        assert_eq!(agent.wait().code(), Some(code), "{first:?} {second:?}");
         assert_took(began, Duration::ZERO);
+        let rest = String::from_utf8(streaming.rest()).unwrap();
+        let told = [r#""state":"interrupted""#, r#""error_type":"Draining""#];
+        assert!(told.iter().any(|told| rest.contains(told)), "{rest}");
+        assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+        // What can be said in that time is said.
+        let messages = agent.messages();
+        let interrupted = |said: &String| said.ends_with(" interrupted");
+        assert!(messages.iter().any(interrupted), "{messages:?}");
     }
+}
+
+#[test]
+fn a_second_signal_waits_neither_for_a_collector_nor_for_a_reader_of_the_log() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let collector = format!("http://{}", silent.local_addr().unwrap());
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.as_str()),
+        ("RUST_LOG", "trace"),
+    ];
+    let mut agent = Process::spawn_unread(&["--drain", "60s"], &variables);
+    let mut client = agent.client();
+    // More of a log than a pipe takes, and many tasks that do not end.
+    for seconds in std::iter::repeat_n(0, 1_000).chain([60; 2_000]) {
+        let payload = json!({"action": "process", "seconds": seconds}).to_string();
+        client.request("POST", "/invocations", "", &payload);
+    }
+    signal(&agent, Signal::TERM);
+    let began = Instant::now();
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait().code(), Some(143));
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -159,11 +198,80 @@ fn an_endless_answer_lasts_as_long_as_the_drain() {
     assert_took(began, Duration::from_secs(1));
     let rest = String::from_utf8(streaming.rest()).unwrap();
     assert!(rest.contains(r#""state":"interrupted""#), "{rest}");
+    // It has said itself how it ended.
+    assert!(!rest.contains("error_type"), "{rest}");
+    assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+}
+
+#[test]
+fn a_stream_that_is_cut_off_is_told_so() {
+    let (said, saying) = mpsc::channel();
+    let (_release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    // One goes on and on, the other is stuck in code that blocks.
+    let collector = Collector::start();
+    let config = Config::default().otlp_endpoint(collector.url());
+    let telemetry = telemetry::builder().config(config).build().unwrap();
+    let mut both = [streaming(App::new().telemetry(telemetry)), {
+        let server = Server::spawn(App::new().entrypoint(async move || {
+            let (said, released) = (said.clone(), Arc::clone(&released));
+            taskpulse::stream(stream::iter(0..2).map(move |item| {
+                if item == 1 {
+                    said.send(()).unwrap();
+                    released.lock().unwrap().recv().unwrap_or_default();
+                }
+                Ok::<_, Infallible>(item)
+            }))
+        }));
+        let mut client = server.client();
+        client.send(EMPTY_POST);
+        assert_eq!(client.head().status, 200);
+        (server, client)
+    }];
+    saying.recv_timeout(PATIENCE).unwrap();
+    for (server, _) in &mut both {
+        server.stop();
+    }
+    for (mut server, mut client) in both {
+        let rest = String::from_utf8(client.rest()).unwrap();
+        let last = r#"data: {"error":"shutting down; nothing new is begun here","error_type":"Draining","message":"An error occurred during streaming"}"#;
+        assert!(rest.contains(last), "{rest}");
+        assert!(rest.ends_with("\n\n\r\n0\r\n\r\n"), "{rest}");
+        server.end().unwrap();
+    }
+    let span = collector.span_named("stream");
+    assert_eq!(span.get("stream.end"), "failed");
+}
+
+#[test]
+fn tasks_see_that_it_is_time() {
+    let app = App::new();
+    let tasks = app.tasks();
+    let mut server = Server::spawn(app);
+    let watching = tasks.clone();
+    let work = async move {
+        watching.draining().await;
+        // Whoever comes later is told at once.
+        watching.draining().await;
+        Ok::<_, Infallible>(watching.is_draining())
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let task = runtime
+        .block_on(async { tasks.begin("import").spawn(work) })
+        .unwrap();
+    assert!(!tasks.is_draining());
+    let began = Instant::now();
+    server.stop();
+    let end = runtime.block_on(task);
+    assert_eq!(end.state, TaskState::Succeeded);
+    assert_eq!(end.result, Some(json!(true)));
+    server.end().unwrap();
+    assert_took(began, Duration::ZERO);
 }
 
 /// A server whose users stream without an end, and a client that listens.
-fn streaming() -> (Server, Client) {
-    let server = Server::spawn(App::new().entrypoint(async || {
+fn streaming(app: App) -> (Server, Client) {
+    let server = Server::spawn(app.entrypoint(async || {
         taskpulse::stream(stream::unfold((), |()| async {
             sleep(Duration::from_millis(10)).await;
             Some((Ok::<_, Infallible>(1), ()))
@@ -194,7 +302,7 @@ fn blocked() -> (Server, mpsc::Sender<()>) {
 
 #[test]
 fn user_code_does_not_hold_the_end_up() {
-    let (mut streaming, _listener) = streaming();
+    let (mut streaming, _listener) = streaming(App::new());
     let (mut blocked, _release) = blocked();
     let began = Instant::now();
     streaming.stop();

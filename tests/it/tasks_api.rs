@@ -9,7 +9,7 @@ use taskpulse::{App, TaskId, Tasks};
 
 use crate::harness::Server;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "id",
     "name",
     "state",
@@ -28,6 +28,8 @@ const KEYS: [&str; 18] = [
     "trace_id",
     "span_id",
     "begun_at",
+    "deadline",
+    "last_seen_at",
 ];
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -93,7 +95,18 @@ fn an_active_task_of_no_request_leaves_open_what_is_open() {
     let server = Server::spawn(App::new());
     let id = server.tasks.add_async_task("open", ()).unwrap();
     let task = server.task(id);
-    for key in ["session_id", "request_id", "ended_at", "result", "error"] {
+    let open = [
+        "session_id",
+        "request_id",
+        "ended_at",
+        "progress",
+        "progress_message",
+        "result",
+        "error",
+        "deadline",
+        "last_seen_at",
+    ];
+    for key in open {
         assert_eq!(task[key], Value::Null, "{key}");
     }
     assert_eq!(task["metadata"], json!({}));

@@ -6,8 +6,13 @@
 mod blocking;
 mod calls;
 mod capacity;
+mod checkpoints;
+mod conditions;
+mod current;
 mod handle;
 mod hook;
+mod max_age;
+mod platform;
 mod scope;
 mod spawn;
 mod subscriber;

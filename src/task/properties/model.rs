@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Ask, Kinds, OTHER, PingStatus, Slice, Step, StepError, Tally, TaskId, TaskState};
+use super::{
+    Ask, Bounds, Deadline, Kinds, OTHER, PingStatus, Progress, Slice, Step, StepError, Tally,
+    TaskId, TaskState,
+};
 
 /// Every task there ever was, and what the ping status is made of.
 pub(super) struct Model {
@@ -35,8 +38,20 @@ pub(super) struct Known {
     pub(super) id: TaskId,
     pub(super) name: String,
     pub(super) label: String,
-    begun_mono: Duration,
+    pub(super) begun_mono: Duration,
     pub(super) begun_wall: Duration,
+    pub(super) bounds: Bounds,
+    /// Since the epoch.
+    pub(super) deadline: Option<Duration>,
+    /// The begin, or a sign after it.
+    pub(super) last_sign: Duration,
+    /// The one before the silence that was noted last.
+    pub(super) silent_since: Duration,
+    pub(super) progress: Option<Progress>,
+    /// What the watcher has noted: overdue, stalled.
+    pub(super) noted: [bool; 2],
+    /// How often it has.
+    pub(super) crossed: [u64; 2],
     pub(super) ending: Option<(TaskState, Duration)>,
 }
 
@@ -112,7 +127,7 @@ impl Model {
         let mut kinds: BTreeMap<_, _> = labels.map(|label| (label, Tally::default())).collect();
         for task in &self.tasks {
             let tally = kinds.get_mut(&task.label).expect("it has one");
-            tally.add(task.begun_mono, task.ending.map(|(state, _)| state));
+            tally.add(task);
         }
         kinds
     }
@@ -122,13 +137,24 @@ impl Model {
         self.wall += by;
     }
 
-    pub(super) fn begin(&mut self, id: TaskId, name: String) {
+    pub(super) fn begin(&mut self, id: TaskId, name: String, bounds: Bounds) {
+        let deadline = bounds.deadline.and_then(|deadline| match deadline {
+            Deadline::After(time) => self.wall.checked_add(time),
+            Deadline::At(at) => Some(at),
+        });
         let task = Known {
             id,
             label: self.label(&name),
             name,
             begun_mono: self.mono,
             begun_wall: self.wall,
+            bounds,
+            deadline,
+            last_sign: self.mono,
+            silent_since: self.mono,
+            progress: None,
+            noted: [false; 2],
+            crossed: [0; 2],
             ending: None,
         };
         self.change(|model| model.tasks.push(task));
@@ -148,6 +174,7 @@ impl Model {
         let state = match step {
             Step::Succeed { .. } => TaskState::Succeeded,
             Step::Fail(_) | Step::Panic(_) => TaskState::Failed,
+            Step::TimeOut(_) => TaskState::TimedOut,
             Step::Cancel => TaskState::Cancelled,
             Step::Interrupt => TaskState::Interrupted,
         };

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use proptest::{option, prelude::*, sample::Index};
 
-use super::{OTHER, PingStatus, Slice, Step, TaskState};
+use super::{Bounds, Deadline, OTHER, PingStatus, Progress, Reaction, Slice, Step, TaskState};
 
 /// What can be done to a registry.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    /// Begins a task with one of a few names, or of many.
-    Begin(u8),
+    /// Begins a task with one of a few names, or of many; bounded or not.
+    Begin(u8, Bounds),
+    /// A task gives a sign of life.
+    Beat(Index),
+    Progress(Index, Progress),
+    /// The watcher looks.
+    Watch,
     /// Makes a name known.
     Declare(u8),
     /// Ends a task that was begun, ended already or not.
@@ -59,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         Just(Step::Fail("no".into())),
         Just(Step::Panic("panicked".into())),
+        Just(Step::TimeOut("too old".into())),
         Just(Step::Cancel),
         Just(Step::Interrupt),
     ]
@@ -97,11 +103,45 @@ fn ask() -> impl Strategy<Value = Ask> {
     )
 }
 
+fn bounds() -> impl Strategy<Value = Bounds> {
+    let time = || (1..10_000u64).prop_map(Duration::from_millis);
+    let deadline = prop_oneof![
+        4 => (0..10_000u64).prop_map(Duration::from_millis).prop_map(Deadline::After),
+        1 => (0..4_000_000_000u64).prop_map(Duration::from_secs).prop_map(Deadline::At),
+        1 => Just(Deadline::After(Duration::MAX)),
+    ];
+    let reaction = || prop_oneof![3 => Just(Reaction::Warn), 1 => Just(Reaction::Cancel)];
+    let bounded = (
+        option::of(time()),
+        option::of(deadline),
+        reaction(),
+        option::of(time()),
+        reaction(),
+    )
+        .prop_map(
+            |(max_age, deadline, on_deadline, stall_after, on_stall)| Bounds {
+                max_age,
+                deadline,
+                on_deadline,
+                stall_after,
+                on_stall,
+            },
+        );
+    prop_oneof![1 => Just(Bounds::default()), 2 => bounded]
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    (option::of(0.0..1.0), "[a-z]{0,4}").prop_map(|(share, message)| Progress { share, message })
+}
+
 pub(super) fn op() -> impl Strategy<Value = Op> {
     let millis = (0..4_000u64).prop_map(Duration::from_millis);
     let wall = (0..4_000_000_000u64).prop_map(Duration::from_secs);
     prop_oneof![
-        12 => any_name().prop_map(Op::Begin),
+        12 => (any_name(), bounds()).prop_map(|(name, bounds)| Op::Begin(name, bounds)),
+        8 => any::<Index>().prop_map(Op::Beat),
+        2 => (any::<Index>(), progress()).prop_map(|(task, progress)| Op::Progress(task, progress)),
+        8 => Just(Op::Watch),
         1 => any_name().prop_map(Op::Declare),
         12 => (any::<Index>(), step()).prop_map(|(task, step)| Op::End(task, step)),
         1 => step().prop_map(Op::EndUnknown),

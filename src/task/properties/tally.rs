@@ -1,6 +1,6 @@
 //! What is to be counted of a kind, counted anew.
 
-use super::{BTreeMap, Duration, Kind, Registry, TaskState};
+use super::{BTreeMap, Condition, Duration, Kind, Registry, TaskState, model::Known};
 
 /// What a kind says of its tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +9,9 @@ pub(super) struct Tally {
     pub(super) entered: BTreeMap<&'static str, u64>,
     pub(super) active: u64,
     pub(super) oldest: Option<Duration>,
+    /// Tasks that are noted as overdue and stalled, and how often any was.
+    pub(super) noted: [u64; 2],
+    pub(super) crossed: [u64; 2],
 }
 
 /// What a registry says of every kind.
@@ -30,11 +33,22 @@ impl Tally {
             entered: entered.into_iter().filter(|(_, n)| *n > 0).collect(),
             active: kind.active(),
             oldest: kind.oldest(),
+            noted: Condition::ALL.map(|condition| kind.noted(condition)),
+            crossed: Condition::ALL.map(|condition| kind.crossed(condition)),
         }
     }
 
     /// Counts a task.
-    pub(super) fn add(&mut self, begun: Duration, end: Option<TaskState>) {
+    pub(super) fn add(&mut self, task: &Known) {
+        for at in 0..2 {
+            let noted = task.ending.is_none() && task.noted[at];
+            self.noted[at] += u64::from(noted);
+            self.crossed[at] += task.crossed[at];
+        }
+        self.count(task.begun_mono, task.ending.map(|(state, _)| state));
+    }
+
+    pub(super) fn count(&mut self, begun: Duration, end: Option<TaskState>) {
         let states = [Some(TaskState::Running), end];
         for state in states.into_iter().flatten() {
             *self.entered.entry(state.as_str()).or_default() += 1;

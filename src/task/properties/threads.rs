@@ -13,8 +13,11 @@ use std::{
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
-    Change, Clock, Event, KindId, Kinds, Limits, ManualTime, PingStatus, Registry, Slice, Tally,
-    Task, TaskId, Window, name, new_task, tally,
+    Change, Clock, Condition, Event, KindId, Kinds, Limits, ManualTime, PingStatus, Registry,
+    Slice, Tally, Task, TaskId, Window,
+    conditions::bounded,
+    new_task, tally,
+    told::{Kind, Told},
 };
 use crate::task::Step;
 
@@ -26,15 +29,13 @@ enum Act {
     Begin(u8),
     /// Ends any task of any thread, which may race for the same one.
     End(Index),
+    /// Any task of any thread gives a sign of life.
+    Beat(Index),
+    /// Does what the watcher does.
+    Review,
     /// Walks through a page.
     Look,
     Pass(Duration),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Begun,
-    Ended,
 }
 
 /// What the threads share.
@@ -53,6 +54,8 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (0..3u8).prop_map(Act::Begin),
         2 => (0..90u8).prop_map(Act::Begin),
         10 => any::<Index>().prop_map(Act::End),
+        5 => any::<Index>().prop_map(Act::Beat),
+        3 => Just(Act::Review),
         1 => Just(Act::Look),
         2 => (0..900u64).prop_map(|millis| Act::Pass(Duration::from_millis(millis))),
     ]
@@ -177,21 +180,43 @@ impl Arena {
             match act {
                 Act::Begin(n) => {
                     // Others may end it while it is still being announced.
-                    let event = self.registry.begin(new_task(&name(*n)), ()).unwrap();
+                    let event = self.registry.begin(bounded(*n), ()).unwrap();
                     self.begun.lock().unwrap().push(Arc::clone(&event.task));
                     self.announce(event);
                 }
                 Act::End(index) => {
-                    let begun = self.begun.lock().unwrap();
-                    let id = (!begun.is_empty()).then(|| begun[index.index(begun.len())].id);
-                    drop(begun);
-                    if let Some(id) = id {
-                        self.end(id);
+                    if let Some(task) = self.any(index) {
+                        self.end(task.id);
                     }
                 }
+                Act::Beat(index) => {
+                    let task = self.any(index);
+                    if let Some(task) = task.filter(|task| self.registry.beat(task)) {
+                        self.review(task.id);
+                    }
+                }
+                Act::Review => self.review_due(),
                 Act::Look => self.look(),
                 Act::Pass(time) => self.time.advance(*time),
             }
+        }
+    }
+
+    fn any(&self, index: &Index) -> Option<Arc<Task<()>>> {
+        let begun = self.begun.lock().unwrap();
+        (!begun.is_empty()).then(|| Arc::clone(&begun[index.index(begun.len())]))
+    }
+
+    fn review_due(&self) {
+        for id in self.registry.due() {
+            self.review(id);
+        }
+    }
+
+    fn review(&self, id: TaskId) {
+        let review = self.registry.review(id);
+        if let Some(event) = review.and_then(|review| review.event) {
+            self.announce(event);
         }
     }
 
@@ -226,6 +251,8 @@ impl Arena {
         while let Some(event) = next {
             let kind = match event.change {
                 Change::Begun => Kind::Begun,
+                Change::Crossed(crossing) => Kind::Crossed(crossing.condition),
+                Change::Cleared(crossing) => Kind::Cleared(crossing.condition),
                 Change::Ended(_) => Kind::Ended,
             };
             let line = (event.task.id, event.seq, kind);
@@ -288,11 +315,25 @@ impl Arena {
 
     /// At a quiet moment, what is counted of each kind is what its tasks say.
     fn check_kinds(&self) {
+        self.review_due();
+        let now = self.registry.clock.mono();
+        let mut told_of: HashMap<_, Vec<_>> = HashMap::new();
+        for (id, _, kind) in &*self.announced.lock().unwrap() {
+            told_of.entry(*id).or_default().push(*kind);
+        }
         let mut told: BTreeMap<String, Tally> = BTreeMap::new();
         let (mut known, mut others) = (BTreeSet::new(), BTreeSet::new());
         for task in &*self.begun.lock().unwrap() {
             let tally = told.entry(task.label().to_owned()).or_default();
-            tally.add(task.begun.mono, task.ending().map(|ending| ending.state));
+            tally.count(task.begun.mono, task.ending().map(|ending| ending.state));
+            let of_task = Told::of(&told_of[&task.id]);
+            let view = self.registry.find(task.id);
+            for (n, condition) in Condition::ALL.into_iter().enumerate() {
+                tally.crossed[n] += of_task.crossed[n];
+                tally.noted[n] += u64::from(of_task.noted[n]);
+                let shown = view.as_ref().is_some_and(|view| view.is(condition, now));
+                assert_eq!(of_task.noted[n], shown, "{condition:?} of {}", task.id);
+            }
             let names = match task.kind {
                 KindId::OTHER => &mut others,
                 _ => &mut known,
@@ -315,9 +356,12 @@ impl Arena {
             told.entry(*id).or_default().push((*seq, *kind));
         }
         for (id, events) in &told {
+            assert!(
+                events.is_sorted_by(|a, b| a.0 < b.0),
+                "task {id}: {events:?}"
+            );
             let kinds: Vec<_> = events.iter().map(|(_, kind)| *kind).collect();
-            assert_eq!(kinds, [Kind::Begun, Kind::Ended], "task {id}");
-            assert!(events[0].0 < events[1].0, "task {id}: {events:?}");
+            assert!(Told::of(&kinds).ended, "task {id}: {events:?}");
         }
         let mut numbers: Vec<_> = announced.iter().map(|(_, seq, _)| *seq).collect();
         numbers.sort_unstable();
@@ -329,6 +373,11 @@ impl Arena {
         let ended: u64 = kinds.values().map(|tally| tally.entered["cancelled"]).sum();
         assert_eq!(ended, told.len() as u64, "each is counted");
         assert!(kinds.values().all(|tally| tally.active == 0), "{kinds:?}");
+        assert!(
+            kinds.values().all(|tally| tally.noted == [0, 0]),
+            "{kinds:?}"
+        );
+        assert_eq!(self.registry.next_due(), None);
         assert!(kinds.values().all(|tally| tally.oldest.is_none()));
         assert_eq!(self.registry.active(), 0);
         assert!(self.registry.all_active().is_empty());

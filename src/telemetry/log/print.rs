@@ -5,7 +5,7 @@ use std::{cell::Cell, io::Write as _, ops::Range, time::SystemTime};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context};
 
-use super::{json, pretty};
+use super::{json, pretty, quote};
 
 /// Writes every event as a line.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ where
             Form::Pretty { colour } => pretty::write(event, now, colour, &mut buffers),
         }
         buffers.line.push('\n');
+        quote::keep(event);
         let mut writer = self.writer.make_writer();
         // A full queue is counted by the writer itself.
         writer

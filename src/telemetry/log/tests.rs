@@ -25,8 +25,12 @@ use tracing::{
 };
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{Form, Printer, text::MAX_LINE};
-use crate::{TaskId, task::Origin, telemetry::scope::Scope};
+use super::{Form, Printer, TASK, text::MAX_LINE};
+use crate::{
+    TaskId,
+    task::Origin,
+    telemetry::scope::{LastLine, Scope},
+};
 
 const PRETTY: Form = Form::Pretty { colour: false };
 
@@ -79,6 +83,7 @@ fn context(task_name: &str, session_id: &str, baggage: &[(&str, &str)]) -> Conte
         .with_value(Scope {
             origin: Some(Arc::new(origin)),
             task: Some((id, task_name.into())),
+            ..Scope::default()
         })
 }
 
@@ -197,5 +202,31 @@ impl<'de> Deserialize<'de> for Unique {
         }
 
         deserializer.deserialize_map(Keys)
+    }
+}
+
+/// The last line inside a task that may be found silent is kept, cut, and what we
+/// say of the task ourselves is not taken for one.
+#[test]
+fn the_last_line_of_a_task_is_kept_where_it_may_be_asked_for() {
+    let last = Arc::new(LastLine::default());
+    let scope = Scope {
+        last_line: Some(Arc::clone(&last)),
+        ..Scope::default()
+    };
+    for form in [Form::Json, Form::Pretty { colour: false }] {
+        printed(form, || {
+            tracing::info!("outside");
+            let _inside = Context::new().with_value(scope.clone()).attach();
+            tracing::info!(page = 4, "page {}", 4);
+            assert_eq!(last.get().as_deref(), Some("page 4"));
+            tracing::warn!(target: TASK, "task import 1 stalled");
+            assert_eq!(last.get().as_deref(), Some("page 4"));
+            tracing::info!("{}", "ä".repeat(500));
+            assert_eq!(last.get(), Some("ä".repeat(100)));
+            let _outside = Context::new().attach();
+            tracing::info!("outside");
+        });
+        assert_eq!(last.get(), Some("ä".repeat(100)));
     }
 }

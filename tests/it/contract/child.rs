@@ -10,10 +10,11 @@ use std::{
     process::{self, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
-use taskpulse::{App, Error, PingStatus};
+use taskpulse::{App, Error, PingStatus, TaskLimits};
 
 use super::routing::echo;
 use crate::harness::{Client, PATIENCE};
@@ -35,9 +36,19 @@ fn app(name: &str) -> App {
         "no_entrypoint" => App::new(),
         "failing_ping" => echo().ping(|| Err::<PingStatus, _>("no idea")),
         "two_entrypoints" => echo().entrypoint(|| async {}),
+        "silent" => silent(),
         "string_ping" => echo().ping(|| "Sick"),
         _ => panic!("there is no app {name}"),
     }
+}
+
+/// One that logs a line inside a task, which then does nothing.
+fn silent() -> App {
+    let limits = TaskLimits::new().stall_after(Duration::from_millis(200));
+    echo().task_limits("import", limits).on_start(|tasks| {
+        let id = tasks.add_async_task("import", ()).expect("there is room");
+        tasks.in_scope(id, || tracing::info!("page 4 of 10"));
+    })
 }
 
 /// No test of its own: serves where [`Child::spawn`] has asked for it.

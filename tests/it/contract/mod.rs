@@ -19,6 +19,7 @@ mod payload;
 mod requests;
 mod results;
 mod routing;
+mod silence;
 mod startup;
 mod stream;
 mod table;
