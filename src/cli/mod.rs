@@ -1,6 +1,8 @@
 //! The command line, made from the rows of the settings.
 
 mod ping;
+mod traffic;
+mod url;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -22,6 +24,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match matches.subcommand() {
         Some(("ping", matches)) => ping::run(matches),
+        Some(("traffic", matches)) => traffic::run(matches),
         Some((_serve, matches)) => serve(matches),
         None => serve(&matches),
     };
@@ -36,12 +39,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn serve(matches: &ArgMatches) -> Result<(), Error> {
     let mut settings = Settings::from_env()?;
-    for setting in &SETTINGS {
-        if let Some(value) = matches.get_one::<String>(setting.flag) {
-            setting.take(&mut settings, &format!("--{}", setting.flag), value)?;
+    take_flags(&SETTINGS, matches, &mut settings)?;
+    agent::app().run_with(&settings)
+}
+
+/// Takes over what the command line says.
+fn take_flags<S>(rows: &[Setting<S>], matches: &ArgMatches, settings: &mut S) -> Result<(), Error> {
+    for row in rows {
+        if let Some(value) = matches.get_one::<String>(row.flag) {
+            row.take(settings, &format!("--{}", row.flag), value)?;
         }
     }
-    agent::app().run_with(&settings)
+    Ok(())
 }
 
 fn command() -> Command {
@@ -56,10 +65,11 @@ fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(serve)
         .subcommand(ping::command())
+        .subcommand(traffic::command())
         .after_help("RUST_LOG says what is logged: `warn`, `taskpulse=debug`, ...")
 }
 
-fn argument(setting: &Setting) -> Arg {
+fn argument<S>(setting: &Setting<S>) -> Arg {
     let help = format!(
         "{} [default: {}] [env: {}]",
         setting.help, setting.default, setting.variable

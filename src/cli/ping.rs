@@ -6,48 +6,41 @@ use clap::{Arg, ArgMatches, Command};
 use serde_json::Value;
 use ureq::Agent;
 
+use super::url;
 use crate::Error;
 
 /// For the whole question. A container's health check usually waits longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn command() -> Command {
-    let url = Arg::new("url").long("url").value_name("URL").help(
-        "Base URL of the service [default: http://127.0.0.1:8080, or the port of TASKPULSE_PORT]",
-    );
+    let url = Arg::new("url").long("url").value_name("URL").help(format!(
+        "Base URL of the service [default: {}]",
+        url::DEFAULT
+    ));
     Command::new("ping")
         .about("Print the ping status; exit code 0 for Healthy and HealthyBusy, else 1")
         .arg(url)
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Error> {
-    let base = match matches.get_one::<String>("url") {
+    let given = match matches.get_one::<String>("url") {
         Some(url) => url.clone(),
-        None => default_url(),
+        None => url::default(),
     };
-    if !base.starts_with("http://") {
+    let Some(base) = url::base(&given) else {
         return Err(Error::usage(format!(
-            "--url is `{}`; it must be an http:// URL such as `http://127.0.0.1:8080`",
-            base.escape_debug()
+            "--url is `{}`; it must be {}",
+            given.escape_debug(),
+            url::ALLOWED
         )));
-    }
-    let url = format!(
-        "{}/ping",
-        base.trim_end_matches('/').trim_end_matches("/ping")
-    );
+    };
+    let url = format!("{base}/ping");
     let status = ask(&url).map_err(|why| Error::failed(format_args!("{url}: {why}")))?;
     #[expect(clippy::print_stdout, reason = "the answer")]
     {
         println!("{status}");
     }
     Ok(())
-}
-
-fn default_url() -> String {
-    let port = std::env::var("TASKPULSE_PORT")
-        .ok()
-        .filter(|port| !port.is_empty());
-    format!("http://127.0.0.1:{}", port.as_deref().unwrap_or("8080"))
 }
 
 /// The status, or why there is none.
