@@ -131,3 +131,103 @@ fn an_invocation_is_one_trace() {
     assert_request(request);
     assert_task(task, &agent.get(&format!("/tasks/{id}")).json());
 }
+
+/// The names of the spans that Jaeger finds by a tag.
+fn found_by(jaeger: &Jaeger, key: &str, value: &str) -> Vec<String> {
+    let tags = json!({ key: value }).to_string();
+    let tags: String = tags.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let traces = jaeger.traces(&format!("/api/traces?service=taskpulse&tags={tags}"));
+    let spans = traces
+        .iter()
+        .flat_map(|trace| trace["spans"].as_array().expect("spans"));
+    let names = spans.map(|span| span["operationName"].as_str().expect("a name").to_owned());
+    names.collect()
+}
+
+/// Start and end of a span in microseconds.
+fn times(span: &Value) -> (u64, u64) {
+    let start = span["startTime"].as_u64().expect("a time");
+    (start, start + span["duration"].as_u64().expect("a time"))
+}
+
+#[test]
+fn a_running_task_is_found() {
+    let _alone = alone();
+    if !are_here(&[JAEGER]) {
+        return;
+    }
+    let jaeger = Jaeger::start();
+    let url = format!("http://{}", jaeger.otlp);
+    // Sooner than by itself, and all of it as it goes down.
+    let sooner = [
+        ("TASKPULSE_CHECKPOINTS", "500ms"),
+        ("TASKPULSE_DRAIN", "0s"),
+    ];
+    let mut agent = exporting(&url, &sooner);
+    let event = json!({"action": "process", "data_id": "d-1", "seconds": 600});
+    let id = invoke(&agent, &event);
+    let searches = [
+        ("task.id", id.to_string()),
+        ("session.id", "s-1".to_owned()),
+        ("task.metadata.data_id", "d-1".to_owned()),
+    ];
+    for (key, value) in &searches {
+        let found = || found_by(&jaeger, key, value);
+        eventually("a search finds the task", || {
+            found().contains(&"data_processing checkpoint".to_owned())
+        });
+        println!("Jaeger finds by {key} = {value}: {:?}", found());
+    }
+    assert!(found_by(&jaeger, "task.id", "1").is_empty());
+    let spans = || {
+        let trace = jaeger.trace(TRACE).unwrap_or_default();
+        trace["spans"].as_array().cloned().unwrap_or_default()
+    };
+    eventually("a third one comes", || spans().len() >= 4);
+    let state = agent.get(&format!("/tasks/{id}")).json()["state"].clone();
+    println!("Meanwhile, /tasks says that the task is {state}.");
+    assert_eq!(state, "running");
+
+    agent.terminate();
+    agent.wait();
+    let is_whole = |spans: &[Value]| {
+        let mut names = spans.iter().map(|span| &span["operationName"]);
+        names.any(|name| name == "data_processing")
+    };
+    eventually("the task's span is in Jaeger", || is_whole(&spans()));
+    let mut spans = spans();
+    spans.sort_by_key(|span| times(span).0);
+    println!("Afterwards, trace {TRACE}, caller's span {CALLER}:");
+    print(&spans, CALLER, 1);
+    assert_tiled(&spans, &id);
+}
+
+/// That the checkpoints are in a row below the task, from its begin on.
+#[track_caller]
+fn assert_tiled(spans: &[Value], id: &Value) {
+    let is = |name: &'static str| move |span: &&Value| span["operationName"] == name;
+    let task = spans.iter().find(is("data_processing")).expect("the task");
+    let (mut now, end) = times(task);
+    let tiles: Vec<_> = spans
+        .iter()
+        .filter(is("data_processing checkpoint"))
+        .collect();
+    assert!(tiles.len() >= 3, "at 0.5, 1 and 2 s: {tiles:#?}");
+    for tile in tiles {
+        assert_eq!(parent(tile), task["spanID"]);
+        assert_tags(
+            tile,
+            &[
+                ("span.kind", "string", json!("internal")),
+                ("task.id", "int64", id.clone()),
+                ("task.name", "string", json!("data_processing")),
+                ("task.metadata.data_id", "string", json!("d-1")),
+                ("session.id", "string", json!("s-1")),
+                ("taskpulse.request.id", "string", json!("r-1")),
+            ],
+        );
+        let (from, to) = times(tile);
+        assert!(from.abs_diff(now) <= 1 && to <= end + 1, "{tile:#}");
+        now = to;
+    }
+}

@@ -18,6 +18,7 @@
     reason = "tests block on threads of their own, and say what they received"
 )]
 
+mod dashboards;
 #[path = "../it/harness/mod.rs"]
 #[allow(
     dead_code,
@@ -30,6 +31,7 @@ mod logs;
 mod metrics;
 mod outage;
 mod peer;
+mod rules;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

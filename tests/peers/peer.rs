@@ -122,6 +122,17 @@ impl Program {
         arguments: &[&str],
         health: (SocketAddr, &'static str),
     ) -> Peer {
+        self.start_with(config, arguments, &[], health)
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn start_with(
+        self,
+        config: &str,
+        arguments: &[&str],
+        variables: &[(&str, String)],
+        health: (SocketAddr, &'static str),
+    ) -> Peer {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.yaml");
         fs::write(&file, config).expect("a file");
@@ -132,6 +143,7 @@ impl Program {
         }
         // Jaeger would trace itself to its default port.
         command.env("OTEL_TRACES_SAMPLER", "always_off");
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(folder.path());
         let mut peer = Peer {
             child: spawn(&mut command, folder.path()),
@@ -210,7 +222,7 @@ impl Drop for Peer {
 pub(crate) struct Jaeger {
     pub(crate) otlp: SocketAddr,
     query: SocketAddr,
-    _peer: Peer,
+    peer: Peer,
 }
 
 // === impl Jaeger ===
@@ -245,16 +257,41 @@ exporters:
   jaeger_storage_exporter: {{trace_storage: memory}}
 "
         );
+        Self::configured(&config, otlp, query, health)
+    }
+
+    /// One whose configuration says these addresses.
+    pub(crate) fn configured(
+        config: &str,
+        otlp: SocketAddr,
+        query: SocketAddr,
+        health: SocketAddr,
+    ) -> Self {
         Self {
             otlp,
             query,
-            _peer: JAEGER.start(&config, &["--config", "{config}"], (health, "/status")),
+            peer: JAEGER.start(config, &["--config", "{config}"], (health, "/status")),
         }
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.peer.kill();
+    }
+
+    /// Starts it again, its spans gone.
+    pub(crate) fn restart(&mut self) {
+        self.peer.restart();
+    }
+
+    /// What the query API answers.
+    pub(crate) fn get(&self, path: &str) -> Response {
+        get(self.query, path)
     }
 
     /// The query API's answer: an array of traces.
     pub(crate) fn traces(&self, path: &str) -> Vec<Value> {
-        let answer = get(self.query, path).json();
+        let answer = self.get(path).json();
         answer["data"].as_array().cloned().unwrap_or_default()
     }
 
