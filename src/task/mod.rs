@@ -39,6 +39,7 @@ pub(crate) use kinds::{Kind, KindId};
 pub use ping::PingStatus;
 pub(crate) use ping::{Ping, Served};
 pub(crate) use place::file;
+pub(crate) use pulse::nanos;
 pub(crate) use record::{Ending, NewTask, Origin, Progress, Task, View};
 pub(crate) use registry::{AtCapacity, Limits, Registry, Slice, StepError, Window};
 pub(crate) use state::Step;

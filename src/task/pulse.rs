@@ -50,7 +50,7 @@ impl Pulse {
 }
 
 /// A time in nanoseconds, as atomics keep it.
-pub(super) fn nanos(time: Duration) -> u64 {
+pub(crate) fn nanos(time: Duration) -> u64 {
     // Enough for 584 years of uptime; the greatest number means something else.
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1)
 }

@@ -18,7 +18,7 @@ use std::{
 use super::{Live, Tracker};
 use crate::{
     TaskId, TaskState,
-    task::View,
+    task::{View, nanos},
     telemetry::{Occasion, Reporter, emit_checkpoint, emit_skipped},
 };
 
@@ -315,10 +315,6 @@ impl Tracker {
             emit_skipped(1, reporter);
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(all(test, feature = "testing"))]

@@ -26,7 +26,7 @@ use crate::{
     Error, TaskId,
     task::{
         AtCapacity, Bounds, Change, Clock, Event, Kind, KindId, Limits, NewTask, Ping, Registry,
-        Step, StepError, Task,
+        Step, StepError, Task, nanos,
     },
     telemetry::{
         Edges, Occasion, Opening, RateLimit, Readings, Refused, Reporter, TaskSpan, Telemetry,
@@ -210,8 +210,7 @@ impl Tracker {
 
     /// Sets the greatest age of tasks that have none of their own.
     pub(crate) fn set_max_age(&self, age: Duration) {
-        let nanos = u64::try_from(age.as_nanos()).unwrap_or(0);
-        self.max_age.store(nanos, Ordering::Release);
+        self.max_age.store(nanos(age), Ordering::Release);
     }
 
     /// Gives tasks of this name these limits from now on.

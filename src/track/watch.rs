@@ -24,7 +24,7 @@ use super::{
     platform::{Platform, told},
 };
 use crate::{
-    task::Verdict,
+    task::{Verdict, nanos},
     telemetry::{RateLimit, quietly},
 };
 
@@ -186,8 +186,4 @@ pub(super) fn text(verdict: Verdict) -> String {
         }
         Verdict::Silent(limit) => format!("no sign of life for {}", format_duration(limit)),
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(Watch::AWAKE - 1)
 }
