@@ -8,7 +8,8 @@ use super::sync::{AtomicU64, Ordering};
 ///
 /// Ids ascend in the order tasks are begun. They are unique across restarts as
 /// far as the machine's clock does not go back, since a process counts on from
-/// the microsecond at which it started.
+/// the microsecond at which it started. With a store they are unique in any case:
+/// it knows what earlier processes may have handed out.
 ///
 /// JavaScript and every other JSON parser that reads numbers as doubles keeps
 /// such an id whole.
@@ -95,6 +96,17 @@ impl IdSource {
         Self(AtomicU64::new(micros.clamp(1, TaskId::MAX - Self::ROOM)))
     }
 
+    /// Hands out none below `next` from now on.
+    pub(super) fn skip_to(&self, next: u64) {
+        let next = next.min(TaskId::MAX - Self::ROOM);
+        self.0.fetch_max(next, Ordering::Relaxed);
+    }
+
+    /// What is handed out next.
+    pub(super) fn peek(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// The next id.
     pub(super) fn next(&self) -> TaskId {
         let id = self.0.fetch_add(1, Ordering::Relaxed);
@@ -119,6 +131,15 @@ mod tests {
         );
         check(Duration::ZERO, 1);
         check(Duration::MAX, TaskId::MAX - (1 << 40));
+    }
+
+    #[test]
+    fn ids_skip_forward_alone() {
+        let ids = IdSource::starting_at(Duration::from_micros(5));
+        ids.skip_to(3);
+        assert_eq!(u64::from(ids.next()), 5);
+        ids.skip_to(9);
+        assert_eq!((ids.peek(), u64::from(ids.next())), (9, 9));
     }
 
     #[test]

@@ -200,6 +200,11 @@ impl Kinds {
         }
     }
 
+    /// The kind of tasks with this name, where it is known. Makes nothing known.
+    pub(super) fn known(&self, name: &str) -> Option<&Kind> {
+        self.find(name).ok()
+    }
+
     /// The kind with this id.
     pub(super) fn get(&self, id: KindId) -> &Kind {
         let kind = self.slots[id.index()].get();
@@ -308,6 +313,11 @@ impl Cell {
     pub(super) fn ended(&self, state: TaskState, oldest: Option<u64>) {
         change(&self.active, |active| active.saturating_sub(1));
         self.enter(state, oldest);
+    }
+
+    /// A task that had begun in an earlier process has ended so.
+    pub(super) fn found(&self, state: TaskState) {
+        change(&self.entered[state as usize], |entered| entered + 1);
     }
 
     /// A task has come into this condition.

@@ -14,9 +14,11 @@ mod condition;
 mod event;
 mod history;
 mod id;
+mod journal;
 mod kinds;
 #[cfg(all(test, taskpulse_loom))]
 mod loom;
+mod past;
 mod ping;
 mod place;
 #[cfg(all(test, not(taskpulse_loom)))]
@@ -35,10 +37,12 @@ pub use condition::Reaction;
 pub(crate) use condition::{Bounds, Condition, Crossing, Deadline, Verdict};
 pub(crate) use event::{Change, Event};
 pub use id::{InvalidTaskId, TaskId};
+pub(crate) use journal::{Health, Journal, Note};
 pub(crate) use kinds::{Kind, KindId};
+pub(crate) use past::PastTask;
 pub use ping::PingStatus;
 pub(crate) use ping::{Ping, Served};
-pub(crate) use place::file;
+pub(crate) use place::{Place, file};
 pub(crate) use pulse::nanos;
 pub(crate) use record::{Ending, NewTask, Origin, Progress, Task, View};
 pub(crate) use registry::{AtCapacity, Limits, Registry, Slice, StepError, Window};

@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, fmt, panic::Location, sync::Arc, time::Duration};
 
 use super::{
-    Bounds, Change, Condition, Event, Kind, KindId, Stamp, Step, StepError, TaskId, TaskState,
+    Bounds, Change, Condition, Event, Kind, KindId, PastTask, Place, Stamp, Step, StepError,
+    TaskId, TaskState,
     ages::Seat,
     condition::Watched,
     kinds::OTHER,
@@ -49,7 +50,7 @@ pub(crate) struct Task<P> {
     metadata: Box<str>,
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) begun: Stamp,
-    pub(crate) begun_at: &'static Location<'static>,
+    pub(crate) begun_at: Place,
     /// None where nothing bounds it.
     pub(super) watched: Option<Box<Watched>>,
     pub(super) pulse: Pulse,
@@ -112,7 +113,7 @@ impl<P> Task<P> {
             metadata: new.metadata,
             origin: new.origin,
             begun,
-            begun_at: new.begun_at,
+            begun_at: Place::Here(new.begun_at),
             watched: Watched::new(new.bounds, begun),
             pulse: Pulse::new(begun.mono),
             payload,
@@ -120,6 +121,49 @@ impl<P> Task<P> {
                 ending: None,
                 progress: None,
                 announcing: true,
+                queued: VecDeque::new(),
+            }),
+        }
+    }
+
+    /// A task of an earlier process, which has ended so. Its event is still to be
+    /// announced, if `untold`. Without a kind it is of those whose names are not known.
+    pub(super) fn past(
+        past: PastTask,
+        kind: Option<&Kind>,
+        ending: &Arc<Ending>,
+        untold: bool,
+        payload: P,
+    ) -> Self {
+        // Its begin lies before this clock's: ages are what can be told.
+        let begun = Stamp {
+            mono: Duration::ZERO,
+            wall: past.begun,
+        };
+        let bounds = past.bounds();
+        let pulse = Pulse::new(begun.mono);
+        if let Some(age) = past.last_sign {
+            pulse.beat(age);
+        }
+        Self {
+            id: past.id,
+            name: match kind {
+                Some(kind) => kind.name(past.name),
+                None => past.name.into(),
+            },
+            kind: kind.map_or(KindId::OTHER, |kind| kind.id),
+            seat: Seat::new(),
+            metadata: past.metadata,
+            origin: past.origin,
+            begun,
+            begun_at: past.begun_at,
+            watched: Watched::new(bounds, begun),
+            pulse,
+            payload,
+            life: Mutex::new(Life {
+                ending: Some(Arc::clone(ending)),
+                progress: past.progress.map(Box::new),
+                announcing: untold,
                 queued: VecDeque::new(),
             }),
         }
@@ -256,6 +300,12 @@ impl<P> fmt::Debug for Task<P> {
 // === impl Ending ===
 
 impl Ending {
+    /// Of what was said at the end.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+        of(&self.result) + of(&self.error)
+    }
+
     fn of(step: Step, state: TaskState, duration: Duration, seq: u64) -> Self {
         let panicked = matches!(step, Step::Panic(_));
         let (result, error) = match step {
@@ -288,7 +338,7 @@ impl Life {
 
 impl<P> View<P> {
     /// The task as it stands now.
-    pub(super) fn of(task: &Arc<Task<P>>) -> Self {
+    pub(crate) fn of(task: &Arc<Task<P>>) -> Self {
         let life = lock(&task.life);
         Self {
             task: Arc::clone(task),

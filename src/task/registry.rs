@@ -12,13 +12,14 @@
 //! begin and end tasks out of each other's way, and what every one of them
 //! writes lies on cache lines apart from what they only read.
 
+mod past;
 mod review;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    Change, Clock, Event, Kind, NewTask, Ping, Progress, Step, Task, TaskId, TaskState, Verdict,
-    View,
+    Change, Clock, Ending, Event, Kind, NewTask, PastTask, Ping, Progress, Step, Task, TaskId,
+    TaskState, Verdict, View,
     history::History,
     id::IdSource,
     kinds::Kinds,

@@ -59,6 +59,15 @@ impl<P> Shard<P> {
         kind.cell(self.at).begun(self.ages.oldest(kind.id));
     }
 
+    /// Takes in a task that has ended elsewhere; counts its end, where that is still to
+    /// be counted.
+    pub(super) fn admit(&mut self, task: &Arc<Task<P>>, counted: Option<(TaskState, &Kind)>) {
+        self.ended.insert(task.id, Arc::clone(task));
+        if let Some((state, kind)) = counted {
+            kind.cell(self.at).found(state);
+        }
+    }
+
     /// Moves a task, which has just ended so, to the ended ones.
     #[inline]
     pub(super) fn end(&mut self, id: TaskId, state: TaskState, kind: &Kind) {

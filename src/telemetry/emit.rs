@@ -8,6 +8,7 @@
 //! | `Ended`, succeeded | `task.state`; close | info | duration |
 //! | `Ended`, cancelled | `task.state`; close | warn | duration |
 //! | `Ended`, interrupted | `task.state`, error; close | warn | duration |
+//! | `Ended`, lost with its process | a finished one with its own ids, into its own trace | error, in that span | |
 //! | `Ended`, otherwise | `task.state`, error, a panic as an exception; close | error, with its text | duration |
 //! | checkpoint | a finished child, from the last one to now | | exported, skipped |
 //! | near the end of a lifetime | event `task.near_lifetime_limit` | warn | |
@@ -16,9 +17,9 @@
 //! Active tasks, their ages and conditions and the states entered are not in it:
 //! those metrics are read from the registry, which has counted them when it decided.
 
-mod condition;
-
 mod checkpoint;
+mod condition;
+mod lost;
 
 use std::{
     sync::Arc,
@@ -26,7 +27,7 @@ use std::{
 };
 
 use opentelemetry::{
-    Context as OtelContext, KeyValue,
+    Context as OtelContext, KeyValue, SpanId,
     baggage::{BaggageExt as _, KeyValueMetadata},
     trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _},
 };
@@ -41,7 +42,7 @@ use super::{
     Refused, Reporter, TaskSpan, attributes, layer::opening, log::TASK, quietly, scope::Scope,
     span::Open, threads,
 };
-use crate::task::{Change, Ending, Event, Origin, Task, TaskState, file};
+use crate::task::{Change, Ending, Event, Origin, Task, TaskState};
 
 /// Bytes of metadata in the line that says that a task has begun. The whole of
 /// it, up to 256 KiB, is at `/tasks`; of that, lines that wait to be sent would
@@ -83,6 +84,9 @@ where
         Change::Begun => begun(event, reporter, opening.unwrap_or_default()),
         Change::Crossed(crossing) => condition::crossed(&event.task, crossing, reporter),
         Change::Cleared(crossing) => condition::cleared(&event.task, crossing, reporter),
+        Change::Ended(ending) if ending.state == TaskState::Lost => {
+            lost::found(&event.task, ending, reporter);
+        }
         Change::Ended(ending) => ended(&event.task, ending, reporter),
     }
 }
@@ -139,6 +143,10 @@ where
     };
     let tracer = reporter.and_then(|reporter| reporter.telemetry.tracer());
     let parent = how.parent.clone();
+    let parent_id = match how.relation {
+        TraceRelation::Child => span_id(&parent),
+        TraceRelation::Link => None,
+    };
     let cx = match tracer {
         Some(tracer) => start(tracer, &task, how),
         None => parent.clone(),
@@ -157,10 +165,18 @@ where
     }
     Open {
         traced,
+        parent: parent_id,
         cx,
         tracing: span.map(Arc::new),
         checkpoint: Duration::ZERO,
     }
+}
+
+/// The span that a context is in, if any.
+fn span_id(cx: &OtelContext) -> Option<SpanId> {
+    let span = cx.span();
+    let ids = span.span_context();
+    ids.is_valid().then(|| ids.span_id())
 }
 
 /// The span that OTLP carries, in its context.
@@ -189,7 +205,7 @@ fn attributes<P>(task: &Task<P>, metadata: Map<String, Value>) -> Vec<KeyValue> 
     attributes.push(KeyValue::new("task.id", u64::from(task.id).cast_signed()));
     attributes.push(KeyValue::new("task.name", Arc::clone(&task.name)));
     attributes::put_origin(&mut attributes, origin);
-    attributes.push(KeyValue::new("code.file.path", file(task.begun_at)));
+    attributes.push(KeyValue::new("code.file.path", task.begun_at.file()));
     attributes.push(KeyValue::new(
         "code.line.number",
         i64::from(task.begun_at.line()),
@@ -236,7 +252,7 @@ fn tracing_span<P>(task: &Task<P>) -> Span {
         task.metadata = task.metadata(),
         session.id = origin.and_then(|origin| origin.session_id.as_deref()),
         taskpulse.request.id = origin.map(|origin| &*origin.request_id),
-        code.file.path = &*file(task.begun_at),
+        code.file.path = &*task.begun_at.file(),
         code.line.number = i64::from(task.begun_at.line()),
     )
 }
@@ -339,7 +355,7 @@ fn log_begin<P>(task: &Task<P>) {
         name: "taskpulse.task.begun",
         target: TASK,
         metadata = metadata.as_deref(),
-        at = %format_args!("{}:{}", file(task.begun_at), task.begun_at.line()),
+        at = %task.begun_at,
         "task {} {} begun", task.name, task.id
     );
 }

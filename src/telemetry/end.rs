@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use opentelemetry_sdk::{error::OTelSdkError, trace::SpanProcessor};
 use tokio::{sync::oneshot, time::timeout};
 use tracing::info;
 
@@ -30,6 +31,17 @@ pub struct Shutdown {
     pub complete: bool,
 }
 
+/// What has become of spans that were to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// They are sent, or counted as lost.
+    Done,
+    /// They wait for the collector to be back.
+    Waiting,
+    /// Telemetry has ended.
+    Ended,
+}
+
 // === impl Telemetry ===
 
 impl Telemetry {
@@ -52,6 +64,19 @@ impl Telemetry {
     /// Blocks, for 5 s at most: in async code call it from `spawn_blocking`.
     pub fn flush(&self) {
         self.0.flush();
+    }
+
+    /// The same, and what has become of the spans.
+    pub(crate) fn flush_spans(&self) -> Flushed {
+        if !self.0.flush() {
+            return Flushed::Ended;
+        }
+        match self.gate().map_or(Ok(()), SpanProcessor::force_flush) {
+            Err(OTelSdkError::Timeout(_)) => Flushed::Waiting,
+            Err(OTelSdkError::AlreadyShutdown) => Flushed::Ended,
+            // What is refused once would be refused again.
+            Ok(()) | Err(OTelSdkError::InternalFailure(_)) => Flushed::Done,
+        }
     }
 
     /// Sends what is queued, and waits for that, but no longer than `deadline`.
@@ -104,8 +129,12 @@ impl Telemetry {
         }
     }
 
-    /// Ends exporting, and says what came of it where anything was exported.
+    /// Ends exporting, and says what came of it where anything was exported. If
+    /// another does so already, that one says it.
     pub(crate) fn end(&self, deadline: Duration) {
+        if self.0.ended.load(Ordering::Acquire) {
+            return;
+        }
         let exports = self.exports();
         let shutdown = self.shutdown(deadline);
         if exports {

@@ -36,7 +36,8 @@ use opentelemetry_sdk::{
 };
 use uuid::Uuid;
 
-use self::{logs::LogGate, report::Terms, spans::SpanGate};
+pub(super) use self::spans::SpanGate;
+use self::{logs::LogGate, report::Terms};
 use super::{
     config::Config,
     identity::{Identify, Inherit},
@@ -85,7 +86,8 @@ fn given_name(config: &Config) -> Option<&str> {
     config.service_name.as_deref().or(named)
 }
 
-/// Makes spans, samples them, and exports them if that is asked for.
+/// Makes spans, samples them, and exports them if that is asked for: through the gate
+/// that is given back with their provider.
 ///
 /// # Errors
 ///
@@ -94,7 +96,7 @@ pub(crate) fn tracer_provider(
     config: &Config,
     resource: &Resource,
     tally: &Arc<Tally>,
-) -> Result<SdkTracerProvider, Error> {
+) -> Result<(SdkTracerProvider, Option<SpanGate>), Error> {
     let mut builder = SdkTracerProvider::builder()
         .with_resource(resource.clone())
         .with_sampler(sampler::sampler(config))
@@ -103,10 +105,11 @@ pub(crate) fn tracer_provider(
         builder = builder.with_span_processor(Inherit);
     }
     let gate = SpanGate::new(config, resource, tally)?;
-    Ok(match gate {
-        Some(gate) => builder.with_span_processor(gate).build(),
+    let provider = match &gate {
+        Some(gate) => builder.with_span_processor(gate.clone()).build(),
         None => builder.build(),
-    })
+    };
+    Ok((provider, gate))
 }
 
 /// Adds the readers that push metrics, if that is asked for.

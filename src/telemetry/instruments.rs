@@ -6,6 +6,7 @@
 //! whole export for good.
 
 mod conditions;
+mod store;
 
 use std::sync::{
     Arc, Weak,
@@ -159,6 +160,7 @@ pub(super) fn observe_tasks(meter: &Meter, readings: &Weak<dyn Readings>) {
         of(|readings, observe| observe(readings.history().1 as f64, &[])),
     );
     conditions::observe(meter, of);
+    store::observe(meter, of);
     observe_ping(meter, of);
 }
 

@@ -123,6 +123,14 @@ metrics! {
         "Ended tasks that are remembered."
     HISTORY_LIMIT: Gauge "taskpulse.history.limit" "{task}" []
         "Ended tasks that are remembered at most."
+    STORE_UP: Gauge "taskpulse.store.up" "{store}" []
+        "1 while tasks are written to the store, 0 while they are kept in memory alone; absent without a store."
+    STORE_QUEUE: Gauge "taskpulse.store.queue" "{record}" []
+        "Changes of tasks that wait to be written to the store."
+    STORE_SHED: Counter "taskpulse.store.shed" "{record}" []
+        "Begins that found no room to wait in: their tasks are written later or not at all."
+    STORE_FAILURES: Counter "taskpulse.store.failures" "{failure}" []
+        "Attempts to use the store that failed."
     PROCESS_CPU: Counter "process.cpu.time" "s" [CPU_MODE]
         "Processor time used."
     PROCESS_MEMORY: UpDownCounter "process.memory.usage" "By" []

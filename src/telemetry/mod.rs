@@ -35,6 +35,7 @@ mod instruments;
 mod layer;
 pub(crate) mod log;
 mod metric;
+mod past;
 mod process;
 mod propagation;
 mod quiet;
@@ -60,17 +61,18 @@ pub(crate) use self::{
         Occasion, Opening, emit, emit_checkpoint, emit_near_limit, emit_overflow, emit_refused,
         emit_skipped, is_heard,
     },
+    end::Flushed,
     export::service_name,
     layer::layer_of,
     log::RateLimit,
     metric::PLATFORM_SECONDS,
     quiet::{drop_quietly, quietly},
     reporter::{Edges, Refused, Reporter, StreamKind},
-    span::TaskSpan,
+    span::{SpanIds, TaskSpan},
 };
 pub use {opentelemetry, opentelemetry_otlp, opentelemetry_sdk, tracing_opentelemetry};
 
-use crate::task::{Kind, Ping};
+use crate::task::{Health, Kind, Ping};
 
 /// What metrics read when somebody collects them. None of it may block.
 pub(crate) trait Readings: Send + Sync {
@@ -85,4 +87,7 @@ pub(crate) trait Readings: Send + Sync {
 
     /// Ended tasks that are remembered, and how many may be.
     fn history(&self) -> (usize, usize);
+
+    /// How the store is, where there is one.
+    fn store(&self) -> Option<Health>;
 }

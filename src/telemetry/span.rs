@@ -21,7 +21,18 @@ use super::quietly;
 #[derive(Debug, Default)]
 pub(crate) struct TaskSpan {
     open: Mutex<Option<Open>>,
-    ids: OnceLock<(TraceId, SpanId)>,
+    ids: OnceLock<SpanIds>,
+}
+
+/// What names a task's span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanIds {
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+    /// The span that it is a child of, if any.
+    pub(crate) parent: Option<SpanId>,
+    /// Whether it is exported, where any are.
+    pub(crate) sampled: bool,
 }
 
 /// Where a task's code runs: in what was open when it was asked for.
@@ -35,6 +46,8 @@ pub(super) struct Open {
     pub(super) cx: OtelContext,
     /// Whether that span is the task's own, and not its caller's.
     pub(super) traced: bool,
+    /// The span that it is a child of, if any.
+    pub(super) parent: Option<SpanId>,
     /// None where no layer wants it.
     pub(super) tracing: Option<Arc<Span>>,
     /// The task's age at its last checkpoint.
@@ -44,12 +57,25 @@ pub(super) struct Open {
 // === impl TaskSpan ===
 
 impl TaskSpan {
+    /// One of an earlier process, of which the ids are known.
+    pub(crate) fn past(ids: Option<SpanIds>) -> Self {
+        Self {
+            open: Mutex::new(None),
+            ids: ids.map_or_else(OnceLock::new, OnceLock::from),
+        }
+    }
+
     /// Keeps what was opened for the task.
     pub(super) fn open(&self, open: Open) {
         if open.traced {
             let span = open.cx.span();
             let ids = span.span_context();
-            self.ids.get_or_init(|| (ids.trace_id(), ids.span_id()));
+            self.ids.get_or_init(|| SpanIds {
+                trace: ids.trace_id(),
+                span: ids.span_id(),
+                parent: open.parent,
+                sampled: ids.is_sampled(),
+            });
         }
         *self.slot() = Some(open);
     }
@@ -60,7 +86,7 @@ impl TaskSpan {
     }
 
     /// The task's trace and span, as soon as there is one.
-    pub(crate) fn ids(&self) -> Option<(TraceId, SpanId)> {
+    pub(crate) fn ids(&self) -> Option<SpanIds> {
         self.ids.get().copied()
     }
 

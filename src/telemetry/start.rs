@@ -20,7 +20,8 @@ use tracing::Subscriber;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
 use super::{
-    Config, export,
+    Config,
+    export::{self, SpanGate},
     idle::Flusher,
     instruments::{observe_process, observe_telemetry},
     layer::{is_layered, layer_of},
@@ -71,6 +72,8 @@ pub(super) struct Inner {
     /// Whether the program has given its own provider of spans.
     own_tracers: bool,
     pub(super) tracers: Option<SdkTracerProvider>,
+    /// Where finished spans go, if they are exported by us.
+    gate: Option<SpanGate>,
     /// Ours first, which `/metrics` reads, then the program's.
     pub(super) meters: Vec<SdkMeterProvider>,
     pub(super) logs: Option<SdkLoggerProvider>,
@@ -177,10 +180,13 @@ impl Builder {
         let resource = export::resource(&config);
         let tally = Arc::new(Tally::default());
         let own_tracers = self.tracer_provider.is_some();
-        let tracers = match self.tracer_provider {
-            _ if config.disabled() => None,
-            Some(provider) => Some(provider),
-            None => Some(export::tracer_provider(&config, &resource, &tally)?),
+        let (tracers, gate) = match self.tracer_provider {
+            _ if config.disabled() => (None, None),
+            Some(provider) => (Some(provider), None),
+            None => {
+                let (provider, gate) = export::tracer_provider(&config, &resource, &tally)?;
+                (Some(provider), gate)
+            }
         };
         let registry = prometheus::Registry::new();
         let text = opentelemetry_prometheus::exporter()
@@ -204,6 +210,7 @@ impl Builder {
                 .as_ref()
                 .map(|provider| provider.tracer_with_scope(scope().build())),
             tracers,
+            gate,
             own_tracers,
             meters,
             logs: export::logger_provider(&config, &resource, &tally)?,
@@ -304,6 +311,14 @@ impl Telemetry {
 
     pub(crate) fn tracer(&self) -> Option<&SdkTracer> {
         self.0.tracer.as_ref()
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(super) fn gate(&self) -> Option<&SpanGate> {
+        self.0.gate.as_ref()
     }
 
     pub(crate) fn logs(&self) -> Option<&SdkLoggerProvider> {

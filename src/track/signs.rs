@@ -1,9 +1,11 @@
 //! Signs of life: heartbeats and progress.
 
+use std::sync::Arc;
+
 use super::{Live, Tasks, Tracker, outcome::shorten};
 use crate::{
     TaskId,
-    task::{Progress, Task},
+    task::{Note, Progress, Task},
 };
 
 /// Bytes of what a task says of its progress at most.
@@ -49,22 +51,25 @@ impl Tasks {
 impl Tracker {
     /// Takes a sign of life of a task.
     #[inline]
-    pub(super) fn beat(&self, task: &Task<Live>) {
+    pub(super) fn beat(&self, task: &Arc<Task<Live>>) {
         if self.registry().beat(task)
             && let Some(due) = self.review(task.id)
         {
             self.watch.expect(due);
         }
+        self.note(task, Note::Sign);
     }
 
     /// Takes what a task says of its progress, which is a sign of life; false if it
     /// has ended.
-    pub(super) fn progress(&self, task: &Task<Live>, share: f64, message: String) -> bool {
+    pub(super) fn progress(&self, task: &Arc<Task<Live>>, share: f64, message: String) -> bool {
         let progress = Progress {
             share: (!share.is_nan()).then(|| share.clamp(0.0, 1.0)),
             message: shorten(message, MAX_MESSAGE),
         };
+        let taken = self.registry().progress(task, progress);
+        // Only now: whoever is told of the sign finds the progress.
         self.beat(task);
-        self.registry().progress(task, progress)
+        taken
     }
 }

@@ -2,21 +2,17 @@
 
 use std::{
     sync::{
-        Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak,
+        Arc, LazyLock, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use futures_util::future::AbortHandle;
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, oneshot},
-};
+use tokio::{runtime::Handle, sync::Notify};
 use tracing::warn;
 
 use super::{
-    Redaction, TaskLimits,
+    Live, Redaction, TaskLimits,
     checkpoints::Checkpoints,
     limits::NamedLimits,
     platform::PlatformLimits,
@@ -25,12 +21,12 @@ use super::{
 use crate::{
     Error, TaskId,
     task::{
-        AtCapacity, Bounds, Change, Clock, Event, Kind, KindId, Limits, NewTask, Ping, Registry,
-        Step, StepError, Task, nanos,
+        AtCapacity, Bounds, Change, Clock, Event, Health, Journal, Kind, KindId, Limits, NewTask,
+        Note, PastTask, Ping, Registry, Step, StepError, Task, TaskState, nanos,
     },
     telemetry::{
-        Edges, Occasion, Opening, RateLimit, Readings, Refused, Reporter, TaskSpan, Telemetry,
-        TraceRelation, emit, emit_overflow, emit_refused,
+        Edges, Occasion, Opening, RateLimit, Readings, Refused, Reporter, Telemetry, TraceRelation,
+        emit, emit_overflow, emit_refused,
     },
 };
 
@@ -46,6 +42,8 @@ pub(crate) struct Tracker {
     /// metrics.
     reporter: OnceLock<Arc<Reporter>>,
     relation: OnceLock<TraceRelation>,
+    /// Set once, where there is a store.
+    journal: OnceLock<Box<dyn Journal<Live>>>,
     /// The greatest age of tasks that have none of their own, in nanoseconds; 0
     /// where there is none.
     max_age: AtomicU64,
@@ -62,18 +60,10 @@ pub(crate) struct Tracker {
     unknown: RateLimit,
 }
 
-/// What lives with a task until its end.
-#[derive(Debug, Default)]
-pub(crate) struct Live {
-    span: TaskSpan,
-    /// Stops the task's future.
-    abort: Option<AbortHandle>,
-    /// Dropped when the end has been announced, which wakes the
-    /// [`TaskJoin`](super::TaskJoin), where there is one.
-    ended: Option<Mutex<Option<oneshot::Sender<()>>>>,
-    /// Wakes who waits for the end by [`over`](Self::over), once somebody does.
-    over: OnceLock<Box<Notify>>,
-}
+/// A task that was lost with its process, of which nobody has been told.
+#[derive(Debug)]
+#[must_use = "a task that is not announced is lost without a word"]
+pub(crate) struct LostTask(Event<Live>);
 
 // === impl Tracker ===
 
@@ -85,6 +75,7 @@ impl Tracker {
             runtime: OnceLock::new(),
             reporter: OnceLock::new(),
             relation: OnceLock::new(),
+            journal: OnceLock::new(),
             max_age: AtomicU64::new(0),
             limits: NamedLimits::default(),
             watch: Watch::new(),
@@ -167,18 +158,70 @@ impl Tracker {
         while let Some(event) = next {
             emit(&event, reporter, opening.take());
             match &event.change {
-                Change::Begun | Change::Cleared(_) => {}
+                Change::Begun => self.note(&event.task, Note::Begun),
+                Change::Cleared(_) => {}
                 Change::Crossed(crossing) => {
                     let occasion = Occasion::Condition(crossing.condition);
                     self.checkpoint(event.task.id, occasion);
                 }
-                Change::Ended(_) => {
+                // Whoever has found it notes that, once it has been told of.
+                Change::Ended(ending) if ending.state == TaskState::Lost => {}
+                Change::Ended(ending) => {
+                    let bytes = ending.bytes();
+                    self.note(&event.task, Note::Ended { bytes });
                     event.task.payload.release();
                     self.rest();
                 }
             }
             next = self.registry.announced(&event);
         }
+    }
+
+    /// Takes in a task that was lost with its process. It is counted and listed; what is
+    /// given back is to be [announced](Self::announce_lost), and is none where it is
+    /// known already.
+    pub(crate) fn lose(
+        &self,
+        past: PastTask,
+        after: Duration,
+        why: Box<str>,
+        live: Live,
+    ) -> Option<LostTask> {
+        let event = self.registry.lose(past, after, why, live)?;
+        Some(LostTask(event))
+    }
+
+    /// Tells of a task that was lost. What is given back is to be noted as ended once
+    /// that is out.
+    pub(crate) fn announce_lost(&self, LostTask(event): LostTask) -> Arc<Task<Live>> {
+        let task = Arc::clone(&event.task);
+        self.announce(event, None);
+        task
+    }
+
+    /// Lets the journal know, where there is one.
+    #[inline]
+    pub(crate) fn note(&self, task: &Arc<Task<Live>>, what: Note) {
+        if let Some(journal) = self.journal.get() {
+            journal.note(task, what);
+        }
+    }
+
+    /// Writes tasks down from now on. The first call counts.
+    pub(crate) fn write_to(&self, journal: Box<dyn Journal<Live>>) {
+        self.journal.get_or_init(|| journal);
+    }
+
+    /// Lets the journal, where there is one, write what it has and end; see
+    /// [`Journal::close`].
+    pub(crate) fn close_journal(&self, patience: Duration) -> bool {
+        let journal = self.journal.get();
+        journal.is_none_or(|journal| journal.close(patience))
+    }
+
+    /// How the journal is, where there is one.
+    pub(crate) fn journal(&self) -> Option<Health> {
+        self.journal.get().map(|journal| journal.health())
     }
 
     /// Reports through `telemetry` from now on. The first call counts.
@@ -350,49 +393,8 @@ impl Readings for Tracker {
     fn history(&self) -> (usize, usize) {
         (self.registry.history_len(), self.registry.history_limit())
     }
-}
 
-// === impl Live ===
-
-impl Live {
-    /// A task whose future can be stopped and whose end is waited for.
-    pub(super) fn spawned(abort: Option<AbortHandle>) -> (Self, oneshot::Receiver<()>) {
-        let (sender, receiver) = oneshot::channel();
-        let live = Self {
-            span: TaskSpan::default(),
-            abort,
-            ended: Some(Mutex::new(Some(sender))),
-            over: OnceLock::new(),
-        };
-        (live, receiver)
-    }
-
-    /// Lets go of what only an active task needs.
-    fn release(&self) {
-        if let Some(abort) = &self.abort {
-            abort.abort();
-        }
-        if let Some(over) = self.over.get() {
-            over.notify_waiters();
-        }
-        let Some(ended) = &self.ended else { return };
-        let sender = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(sender);
-    }
-
-    /// Ready once the task, which this lives with, has ended.
-    pub(super) async fn over(&self, task: &Task<Self>) {
-        let over = self.over.get_or_init(Box::default);
-        // Before the look: an end that is not seen now finds it, and wakes it.
-        let told = over.notified();
-        if task.ending().is_none() {
-            told.await;
-        }
-    }
-}
-
-impl AsRef<TaskSpan> for Live {
-    fn as_ref(&self) -> &TaskSpan {
-        &self.span
+    fn store(&self) -> Option<Health> {
+        self.journal()
     }
 }

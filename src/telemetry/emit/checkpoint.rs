@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 use super::{TaskSpan, at, attributes, build, condition::event_name, quietly};
 use crate::{
-    task::{Condition, View},
+    task::{Condition, Progress, View},
     telemetry::{Reporter, attributes::text},
 };
 
@@ -55,6 +55,17 @@ pub(crate) fn emit_skipped(count: u64, reporter: &Reporter) {
     reporter.counts.checkpoints.skip(count);
 }
 
+/// Appends how far the task says it is.
+pub(super) fn put_progress(attributes: &mut Vec<KeyValue>, progress: Option<&Progress>) {
+    let Some(progress) = progress else { return };
+    let share = progress.share;
+    attributes.extend(share.map(|share| KeyValue::new("task.progress", share)));
+    if !progress.message.is_empty() {
+        let message = text(&progress.message);
+        attributes.push(KeyValue::new("task.progress.message", message));
+    }
+}
+
 /// Whether the sampler has kept it.
 fn export<P>(
     tracer: &SdkTracer,
@@ -67,20 +78,15 @@ fn export<P>(
     // It was checked when the task began, and is of no more use then.
     let metadata = serde_json::from_str(task.metadata()).unwrap_or_default();
     let mut attributes = attributes(task, metadata);
-    if let Occasion::Stage(stage) = occasion {
-        attributes.push(KeyValue::new("task.stage", text(stage)));
-    }
-    if let Some(progress) = &view.progress {
-        attributes.extend(
-            progress
-                .share
-                .map(|share| KeyValue::new("task.progress", share)),
-        );
-        if !progress.message.is_empty() {
-            let message = text(&progress.message);
-            attributes.push(KeyValue::new("task.progress.message", message));
+    // An event is found by its attributes alone, and not by its name.
+    match occasion {
+        Occasion::Time => {}
+        Occasion::Stage(stage) => attributes.push(KeyValue::new("task.stage", text(stage))),
+        Occasion::Condition(condition) => {
+            attributes.push(KeyValue::new("task.condition", condition.as_str()));
         }
     }
+    put_progress(&mut attributes, view.progress.as_deref());
     let builder = tracer
         .span_builder(format!("{} checkpoint", task.name))
         .with_kind(SpanKind::Internal)

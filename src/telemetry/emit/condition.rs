@@ -7,7 +7,7 @@ use opentelemetry::{KeyValue, trace::TraceContextExt as _};
 use tracing::{Level, event_enabled, info, warn};
 
 use super::{OtelContext, Reporter, Scope, TASK, TaskSpan, at, is_heard, quietly};
-use crate::task::{Condition, Crossing, Task, file};
+use crate::task::{Condition, Crossing, Task};
 
 /// A condition has begun.
 pub(super) fn crossed<P: AsRef<TaskSpan>>(
@@ -110,7 +110,7 @@ fn log_begin<P>(task: &Task<P>, crossing: &Crossing, last_line: Option<&str>) {
         since = %format_rfc3339_millis(at(lasted)),
         last_seen_at = crossing.last_sign.map(|sign| seen_at(task, sign)),
         duration_seconds = crossing.at.saturating_sub(task.begun.mono).as_secs_f64(),
-        at = %format_args!("{}:{}", file(task.begun_at), task.begun_at.line()),
+        at = %task.begun_at,
         last_line,
         "task {name} {id} {condition}"
     );

@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// Queues the spans that are sampled.
-#[derive(Debug)]
-pub(super) struct SpanGate {
-    queue: Queue<SpanData>,
+/// Queues the spans that are sampled. Clones share the queue.
+#[derive(Clone, Debug)]
+pub(crate) struct SpanGate {
+    queue: Arc<Queue<SpanData>>,
     /// Characters of each text among the attributes.
     longest: Option<usize>,
 }
@@ -96,7 +96,7 @@ impl SpanGate {
             }
             outcome
         };
-        let queue = Queue::start(config.spans, report, talk, send)?;
+        let queue = Arc::new(Queue::start(config.spans, report, talk, send)?);
         let longest = config.longest_value();
         Ok(Some(Self { queue, longest }))
     }

@@ -63,7 +63,7 @@ impl Way {
     fn to(collector: SocketAddr, variables: &[(&str, &str)]) -> Self {
         let tally = Arc::<Tally>::default();
         let config = config(collector, variables);
-        let provider = tracer_provider(&config, &resource(&config), &tally).unwrap();
+        let (provider, _gate) = tracer_provider(&config, &resource(&config), &tally).unwrap();
         Self { provider, tally }
     }
 
@@ -340,7 +340,7 @@ fn an_exporter_that_panics_loses_its_batch_alone() {
 fn spans_that_go_nowhere_cost_no_queue() {
     let tally = Arc::<Tally>::default();
     let config = Config::default();
-    let provider = tracer_provider(&config, &resource(&config), &tally).unwrap();
+    let (provider, _gate) = tracer_provider(&config, &resource(&config), &tally).unwrap();
     let span = provider.tracer("test").start("crunch");
     assert!(span.span_context().is_valid());
     drop(span);
