@@ -2,15 +2,18 @@
 
 mod calls;
 mod checkpoints;
+mod end;
 mod limits;
 mod links;
 mod listen;
 mod routing;
 mod serve;
 pub(crate) mod signals;
+mod store;
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
+use self::store::StorePlan;
 use crate::{
     Error, Tasks, TraceRelation,
     config::Settings,
@@ -47,6 +50,7 @@ pub struct App {
     /// one for `/metrics` alone is good enough.
     telemetry: Option<Telemetry>,
     edges: Edges,
+    store: StorePlan,
     on_start: Vec<Box<dyn FnOnce(Tasks) + Send>>,
     /// What to print on a terminal after the address.
     greeting: Option<fn(SocketAddr) -> String>,
@@ -70,6 +74,7 @@ impl App {
             config: ServiceConfig::default(),
             telemetry: None,
             edges: Edges::new(),
+            store: StorePlan::default(),
             on_start: Vec::new(),
             greeting: None,
             fault: None,
@@ -309,6 +314,7 @@ impl App {
             self.tracker.set_checkpoints(first);
         }
         self.tracker.heed(settings.platform.heeded());
+        self.keep(&settings.store);
         if let Some(tasks) = settings.history {
             self.tracker.registry().set_history(tasks);
         }

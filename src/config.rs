@@ -2,12 +2,14 @@
 //! the environment and the README's table come.
 
 mod platform;
+mod store;
 pub(crate) mod values;
 
 use std::{env, time::Duration};
 
 use bytesize::ByteSize;
 
+pub(crate) use self::store::StoreSettings;
 use self::values::{checkpoint, default_host, link, on_or_off, set, some_text};
 use crate::{
     Error,
@@ -24,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) admin_addr: Option<String>,
     pub(crate) body_limit: Option<usize>,
     pub(crate) history: Option<usize>,
+    pub(crate) store: StoreSettings,
     pub(crate) drain: Option<Duration>,
     pub(crate) max_active: Option<usize>,
     pub(crate) max_age: Option<Duration>,
@@ -67,7 +70,7 @@ const TRACKING: &str = "Tasks and status";
 const TELLING: &str = "Telemetry";
 
 /// Every flag, the four that matter first.
-pub(crate) const SETTINGS: [Setting; 20] = [
+pub(crate) const SETTINGS: [Setting; 22] = [
     Setting {
         flag: "port",
         variable: "TASKPULSE_PORT",
@@ -189,6 +192,8 @@ pub(crate) const SETTINGS: [Setting; 20] = [
             Ok(())
         },
     },
+    store::STORE,
+    store::HISTORY_AGE,
     Setting {
         flag: "debug-actions",
         variable: "TASKPULSE_DEBUG_ACTIONS",

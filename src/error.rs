@@ -83,6 +83,10 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// Another process has the file that tasks are to be written to.
+    #[error("{0}")]
+    StoreInUse(String),
+
     /// A second signal came while the app was shutting down.
     #[error("stopped at once by a second signal; what was running is interrupted")]
     CutShort {
@@ -162,6 +166,7 @@ impl Error {
             | Self::Thread { .. }
             | Self::AddressInUse { .. }
             | Self::Listen { .. }
+            | Self::StoreInUse(_)
             | Self::Start(_) => 1,
         }
     }

@@ -33,11 +33,13 @@
 //!
 //! The modules follow a request and its task: `task` (what a task is; plain
 //! `std`), `telemetry` (what the world is told), `track` (the one door through
-//! which a task's state changes), `service` (HTTP), `config`, `app`, `agent`
+//! which a task's state changes), `store` (what survives a crash), `service` (HTTP), `config`, `app`, `agent`
 //! (the documented example), `cli`. Each imports only from those before it.
 
 // Of the library alone: nobody calls what a program or an example declares.
 #![warn(missing_docs)]
+// What a store alone uses is spread over many files. With one, all of it is looked at.
+#![cfg_attr(not(feature = "store"), allow(dead_code, unused_imports))]
 
 // The example agent is compiled as part of this crate, and says `taskpulse::`
 // as any user's code does.
@@ -53,6 +55,8 @@ pub mod cli;
 mod config;
 mod error;
 mod service;
+#[cfg(feature = "store")]
+mod store;
 mod task;
 pub mod telemetry;
 #[cfg(feature = "testing")]

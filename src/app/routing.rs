@@ -206,7 +206,10 @@ impl App {
     /// `/ping` then shares that app's runtime: a handler that blocks every
     /// worker blocks `/ping`, too, which [`run`](Self::run) and
     /// [`serve`](Self::serve) rule out. Shutting down, time limits and the
-    /// limit of open files are that app's matter as well.
+    /// limit of open files are that app's matter as well. With a
+    /// `App::store`, drop the router, its clones and every
+    /// [`Tasks`](crate::Tasks) before the program ends: the last drop brings the last
+    /// changes into the file.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -228,14 +231,16 @@ impl App {
     /// # Panics
     ///
     /// If the app was put together wrongly: the cases in which `run` gives back
-    /// [`Error::Usage`](crate::Error::Usage). And if there can be no `/metrics`,
-    /// which nothing that is known leads to.
+    /// [`Error::Usage`](crate::Error::Usage). If another process has the store. And if
+    /// there can be no `/metrics`, which nothing that is known leads to.
     pub fn into_router(mut self) -> Router {
         if let Some(fault) = &self.fault {
             panic!("{fault}");
         }
-        let reported = self.report();
-        drop(reported.unwrap_or_else(|error| panic!("{error}")));
+        let telemetry = self.report().unwrap_or_else(|error| panic!("{error}"));
+        let store = self.store.start_here(&self.tracker, telemetry.instance());
+        let found = store.unwrap_or_else(|error| panic!("{error}"));
+        found.announce(&self.tracker);
         let service = Arc::new(Service::new(self.tracker, self.config));
         mounted_router(self.routes, &service, self.probe)
     }

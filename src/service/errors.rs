@@ -124,6 +124,7 @@ impl From<&Error> for Refusal {
             | Error::AddressInUse { .. }
             | Error::Listen { .. }
             | Error::CutShort { .. }
+            | Error::StoreInUse(_)
             | Error::Start(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

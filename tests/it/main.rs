@@ -24,6 +24,7 @@ mod promises;
 mod readme;
 mod shutdown;
 mod smoke;
+mod store;
 mod tasks_api;
 mod telemetry;
 mod tracking;

@@ -57,7 +57,10 @@ fn values_alone_are_left_out() {
 #[cfg(target_os = "linux")] // Elsewhere there is no `process_*`.
 #[test]
 fn metrics_are_as_they_were() {
-    let agent = Process::spawn(&[]);
+    // What is there without a store is there with one.
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("tasks.db");
+    let agent = Process::spawn(&["--store", store.to_str().unwrap()]);
     agent.invoke(&json!({"action": "cleanup", "seconds": 0}));
     let ended = [("task_name", "cleanup"), ("task_state", "succeeded")];
     eventually("the task's end is counted", || {
