@@ -5,9 +5,8 @@ use std::{
     io::{IsTerminal as _, Write as _, stdout},
     net::{SocketAddr, TcpListener as StdListener},
     pin::pin,
-    sync::{Arc, mpsc},
+    sync::Arc,
     task::Poll,
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -15,16 +14,20 @@ use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle},
     sync::Mutex,
-    task::spawn_blocking,
-    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 
-use super::{App, links::Links, listen::listen, signals::Signals};
+use super::{
+    App,
+    end::{aside, end, hurry},
+    links::Links,
+    listen::listen,
+    signals::Signals,
+};
 use crate::{
     Error, Tasks,
     config::Settings,
-    service::{Away, Front, Service, Surface, user_router},
+    service::{Front, Service, Surface, user_router},
     telemetry::{
         self, Config,
         log::{self, LogFormat, LogGuard},
@@ -32,18 +35,6 @@ use crate::{
     },
     track::chain_hook,
 };
-
-/// How long what is queued may take to be sent at the end.
-///
-/// With the drain's 10 s it stays below the 15 s that the platform waits.
-const FLUSH: Duration = Duration::from_secs(3);
-
-/// After a second signal, which asks to end at once: for tasks and streams to be
-/// told, and then for each, the telemetry and the printed log, a half of it.
-const HURRY: Duration = Duration::from_millis(100);
-
-/// How often draining looks whether it is done.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// The listeners and how they are announced.
 struct Doors {
@@ -73,7 +64,8 @@ impl App {
     /// put together wrongly, [`Error::InsideRuntime`] inside a tokio runtime
     /// (use [`serve`](Self::serve) there), [`Error::AddressInUse`] and
     /// [`Error::Listen`], [`Error::Start`] where the operating system refuses a
-    /// thread or a socket, [`Error::CutShort`] after a second signal.
+    /// thread or a socket, [`Error::StoreInUse`] where another process has the
+    /// store, [`Error::CutShort`] after a second signal.
     pub fn run(self) -> Result<(), Error> {
         self.run_with(&Settings::from_env()?)
     }
@@ -113,6 +105,16 @@ impl App {
             .map_err(Error::Start)?;
         // Metrics of the end are read from it.
         let tracker = Arc::clone(&self.tracker);
+        let handle = work.handle().clone();
+        let mut work = Some(work);
+        let last = telemetry.clone();
+        let last = |time| {
+            // A worker that user code blocks must not keep the process.
+            if let Some(work) = work.take() {
+                work.shutdown_background();
+            }
+            aside(move || last.end(time))
+        };
         let ended = control.block_on(async {
             let signals = Arc::new(Mutex::new(Signals::listen().map_err(Error::Start)?));
             let again = Arc::clone(&signals);
@@ -120,17 +122,13 @@ impl App {
                 signals.lock().await.next().await;
             };
             let second = async move { again.lock().await.next().await };
-            self.operate(doors, work.handle().clone(), first, second)
-                .await
+            self.operate(doors, handle, first, (second, last)).await
         });
-        // A worker that user code blocks must not keep the process.
-        work.shutdown_background();
-        match ended {
-            Err(Error::CutShort { .. }) => {
-                within(HURRY / 2, move || telemetry.end(HURRY / 2));
-                within(HURRY / 2, move || drop(log));
-            }
-            _ => telemetry.end(FLUSH),
+        if let Some(work) = work {
+            work.shutdown_background();
+        }
+        if let Err(Error::CutShort { .. }) = ended {
+            hurry(&tracker, telemetry, log);
         }
         drop(tracker);
         ended
@@ -157,7 +155,8 @@ impl App {
     /// # Errors
     ///
     /// [`Error::Usage`] for an app that was put together wrongly,
-    /// [`Error::Start`] where the operating system refuses a thread or a socket.
+    /// [`Error::Start`] where the operating system refuses a thread or a socket,
+    /// [`Error::StoreInUse`] where another process has the store.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -174,30 +173,36 @@ impl App {
             warning: None,
         };
         let tracker = Arc::clone(&self.tracker);
-        let ended = self
-            .operate(doors, Handle::current(), shutdown, pending())
-            .await;
-        // The last values can be read as long as the tracker is there.
-        if let Some(reporter) = tracker.reporter() {
-            reporter.telemetry.flush_soon(FLUSH).await;
-        }
-        ended
+        let last = async move |time| {
+            // The last values can be read as long as the tracker is there.
+            if let Some(reporter) = tracker.reporter() {
+                reporter.telemetry.flush_soon(time).await;
+            }
+        };
+        self.operate(doors, Handle::current(), shutdown, (pending(), last))
+            .await
     }
 
-    /// Serves until `shutdown`, then drains, unless `hurry` comes first. User
-    /// code runs on `work`.
-    async fn operate(
+    /// Serves until `shutdown`, then goes down as `end` has it. User code runs on
+    /// `work`.
+    async fn operate<L: Future<Output = ()>>(
         mut self,
         doors: Doors,
         work: Handle,
         shutdown: impl Future<Output = ()>,
-        hurry: impl Future<Output = u8>,
+        (hurry, last): (impl Future<Output = u8>, impl FnOnce(Duration) -> L),
     ) -> Result<(), Error> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
         self.tracker.runs_on(&work);
         let telemetry = self.report()?;
+        // Before the store is read: names of lost tasks are not what the app was given.
+        let names = self.tracker.registry().overflowed().then(|| {
+            "App::task_names has more names than metrics tell apart; the last ones are _OTHER there"
+                .to_owned()
+        });
+        let found = self.store.start(&self.tracker, &telemetry).await?;
         // Before anybody is answered: what listens for a signal from its first
         // poll on misses none that is sent after an answer.
         let mut shutdown = pin!(shutdown);
@@ -210,10 +215,7 @@ impl App {
         }
         announce(doors.address, doors.admin, doors.on_terminal, self.greeting);
         doors.links.announce();
-        let names = self.tracker.registry().overflowed().then(|| {
-            "App::task_names has more names than metrics tell apart; the last ones are _OTHER there"
-                .to_owned()
-        });
+        found.announce(&service.tracker);
         let warnings = doors.warning.into_iter().chain(names);
         for warning in warnings.chain(telemetry.complaints()) {
             quietly(|| warn!("{warning}"));
@@ -225,87 +227,8 @@ impl App {
         if !is_over {
             shutdown.await;
         }
-        end(front, &service, hurry).await
+        end(front, &service, hurry, last).await
     }
-}
-
-/// Drains, interrupts what remains, and closes the front.
-async fn end(
-    front: Front,
-    service: &Arc<Service>,
-    hurry: impl Future<Output = u8>,
-) -> Result<(), Error> {
-    let limit = service.config.drain;
-    service.tracker.drain();
-    let active = service.tracker.registry().active();
-    quietly(|| {
-        info!(
-            active_tasks = active,
-            drain_seconds = limit.as_secs_f64(),
-            "shutting down: nothing new is begun, what runs may end",
-        );
-    });
-    // By the front's clock: this runtime's may stand still, its workers blocked.
-    let drained = front.spawn(drained(Arc::clone(service), limit));
-    let cut_short = tokio::select! {
-        _drained = drained => None,
-        signal = hurry => Some(signal),
-    };
-    if let Some(signal) = cut_short {
-        service.go_away(Away::Hurrying);
-        let service = Arc::clone(service);
-        // Streams have their last word from the front, whatever tasks take.
-        let closing = move || front.close();
-        within(HURRY, move || {
-            let closed = thread::Builder::new().spawn(closing);
-            interrupt(&service);
-            closed.map_or(Ok(()), JoinHandle::join).unwrap_or_default();
-        });
-        return Err(Error::CutShort { signal });
-    }
-    service.go_away(Away::Leaving);
-    interrupt(service);
-    // It blocks for a moment, which this runtime may need to end answers in.
-    spawn_blocking(|| front.close()).await.unwrap_or_default();
-    Ok(())
-}
-
-/// Ends what is still active.
-fn interrupt(service: &Service) {
-    let interrupted = service.tracker.interrupt_all();
-    if interrupted > 0 {
-        quietly(|| {
-            warn!(
-                interrupted_tasks = interrupted,
-                "shut down with tasks running"
-            )
-        });
-    }
-}
-
-/// Waits for `last` things to be done, but for so long only: they may depend on
-/// others.
-fn within(time: Duration, last: impl FnOnce() + Send + 'static) {
-    let (told, done) = mpsc::channel();
-    let thread = thread::Builder::new().name("taskpulse-end".to_owned());
-    // Without a thread they are left undone.
-    let started = thread.spawn(move || {
-        last();
-        told.send(()).unwrap_or_default();
-    });
-    if started.is_ok() {
-        done.recv_timeout(time).unwrap_or_default();
-    }
-}
-
-/// Ready when neither a request nor a task is at work, or the time is up.
-async fn drained(service: Arc<Service>, limit: Duration) {
-    let quiet = async {
-        while service.tracker.is_working() {
-            sleep(LOOK).await;
-        }
-    };
-    timeout(limit, quiet).await.unwrap_or_default();
 }
 
 /// The first thing that is printed, whatever `RUST_LOG` says.

@@ -1,6 +1,7 @@
 //! One connection: its bytes, its time limits, its end.
 
 use std::{
+    convert::Infallible,
     future::{Future as _, poll_fn},
     io,
     pin::{Pin, pin},
@@ -18,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 
@@ -69,10 +70,16 @@ struct Watched {
     activity: Arc<Activity>,
 }
 
-/// Serves a connection until it ends, runs out of time, or is told to go.
+/// Serves a connection until it ends, runs out of time, or has to go.
 ///
-/// What is being answered when it is told to go is answered to the end.
-pub(super) async fn serve(stream: TcpStream, routes: Routes, phase: watch::Receiver<Phase>) {
+/// What is being answered when the front closes may be answered to the end, which
+/// is waited for as long as `open` is held. Whoever just asks may stay.
+pub(super) async fn serve(
+    stream: TcpStream,
+    routes: Routes,
+    phase: watch::Receiver<Phase>,
+    mut open: Option<mpsc::Sender<Infallible>>,
+) {
     // Small answers leave at once; where that cannot be set, they leave later.
     stream.set_nodelay(true).unwrap_or_default();
     let activity = Arc::new(Activity::new());
@@ -86,12 +93,21 @@ pub(super) async fn serve(stream: TcpStream, routes: Routes, phase: watch::Recei
         .with_upgrades();
     let mut connection = pin!(connection);
     let mut deadline = pin!(sleep_until(Instant::now() + HEADERS));
-    let mut told = pin!(Phase::closing(phase));
-    let mut closing = false;
+    let mut told = pin!(Phase::Closing.reached(phase.clone()));
+    let (mut leaves, mut stays) = (false, false);
     poll_fn(|cx| {
-        if !closing && told.as_mut().poll(cx).is_ready() {
-            closing = true;
-            connection.as_mut().graceful_shutdown();
+        while !stays && told.as_mut().poll(cx).is_ready() {
+            if leaves {
+                return Poll::Ready(()); // Its time is up.
+            }
+            stays = activity.waiting().0 == Waiting::Headers;
+            if stays {
+                drop(open.take());
+            } else {
+                leaves = true;
+                connection.as_mut().graceful_shutdown();
+                told.set(Phase::Quiet.reached(phase.clone()));
+            }
         }
         // An error is the client's doing: it left, or wrote nonsense that
         // hyper has answered.

@@ -1,17 +1,23 @@
 //! The thread that owns the listeners and answers `/ping`.
 
 use std::{
-    future::Future, io, net::TcpListener as StdListener, pin::pin, sync::Arc, thread,
+    convert::Infallible,
+    future::{Future, pending},
+    io,
+    net::TcpListener as StdListener,
+    pin::pin,
+    sync::{Arc, Weak},
+    thread,
     time::Duration,
 };
 
 use axum::Router;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
-    sync::watch,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
 };
@@ -48,18 +54,23 @@ pub(crate) enum Surface {
 }
 
 /// How far the front has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// It accepts connections; while it drains, too, for `/ping`.
     Serving,
-    /// It accepts no more, finishes what it writes, and ends.
+    /// Connections of before finish what they write, and end. Others are
+    /// accepted, for `/ping`.
     Closing,
+    /// Those have ended, or must now.
+    Quiet,
+    /// It ends.
+    Ended,
 }
 
 /// The running front.
 #[derive(Debug)]
 pub(crate) struct Front {
-    phase: watch::Sender<Phase>,
+    phase: Arc<watch::Sender<Phase>>,
     runtime: Handle,
     thread: thread::JoinHandle<()>,
 }
@@ -79,10 +90,15 @@ impl Surface {
 // === impl Phase ===
 
 impl Phase {
-    /// Ready once the front closes.
-    pub(super) async fn closing(mut phase: watch::Receiver<Self>) {
+    /// Comes so far, unless it has come further.
+    fn reach(self, phase: &watch::Sender<Self>) {
+        phase.send_modify(|phase| *phase = self.max(*phase));
+    }
+
+    /// Ready once the front has come so far.
+    pub(super) async fn reached(self, mut phase: watch::Receiver<Self>) {
         // An error means that the front is gone already.
-        drop(phase.wait_for(|phase| *phase == Self::Closing).await);
+        drop(phase.wait_for(|phase| *phase >= self).await);
     }
 }
 
@@ -99,7 +115,7 @@ impl Front {
     ) -> Result<Self, Error> {
         raise_file_limit();
         let runtime = runtime().map_err(Error::Start)?;
-        let (phase, told) = watch::channel(Phase::Serving);
+        let phase = Arc::new(watch::Sender::new(Phase::Serving));
         let routes = Routes {
             surface: Surface::All,
             admin: admin_router(service),
@@ -116,10 +132,13 @@ impl Front {
             .collect::<io::Result<Vec<_>>>()
             .map_err(Error::Start)?;
         let handle = runtime.handle().clone();
+        let told = phase.subscribe();
+        // Not the sender itself: a front that is dropped stops serving.
+        let tell = Arc::downgrade(&phase);
         let thread = thread::Builder::new()
             .name("taskpulse-front".to_owned())
             .spawn(move || {
-                runtime.block_on(run(listeners, routes, probe, told));
+                runtime.block_on(run(listeners, routes, probe, (told, tell)));
                 // Not waiting for a page of tasks that is still being put together.
                 runtime.shutdown_background();
             })
@@ -141,12 +160,28 @@ impl Front {
         self.runtime.spawn(ours)
     }
 
-    /// Stops accepting, lets connections write what they are writing, and ends
-    /// the thread. Blocks for as long as that takes: a second or so at most.
+    /// Lets connections and WebSockets write what they are writing, and ends them,
+    /// in a second or so at most. New ones are accepted still: whoever asks for
+    /// our health until the very end is answered.
+    pub(crate) async fn see_off(&self) {
+        Phase::Closing.reach(&self.phase);
+        let quiet = Phase::Quiet.reached(self.phase.subscribe());
+        // There, since a front that has gone never says that it is quiet, but ends what
+        // is spawned on it.
+        let told = self.spawn(async { drop(timeout(2 * GOODBYE, quiet).await) });
+        told.await.unwrap_or_default();
+    }
+
+    /// Stops accepting, and ends the thread. Blocks for a moment.
     pub(crate) fn close(self) {
-        self.phase.send_replace(Phase::Closing);
+        self.end();
         // It panics never; and if it did, the hook has told.
         self.thread.join().unwrap_or_default();
+    }
+
+    /// The same without waiting for it.
+    pub(crate) fn end(&self) {
+        Phase::Ended.reach(&self.phase);
     }
 }
 
@@ -168,39 +203,67 @@ async fn run(
     listeners: Vec<(TcpListener, Surface)>,
     routes: Routes,
     probe: Option<Probe>,
-    phase: watch::Receiver<Phase>,
+    (phase, tell): (watch::Receiver<Phase>, Weak<watch::Sender<Phase>>),
 ) {
     let mut asking = JoinSet::new();
+    let service = Arc::clone(&routes.crossing.service);
     if let Some(probe) = probe {
-        let Crossing {
-            service, runtime, ..
-        } = &routes.crossing;
         let tracker = Arc::clone(&service.tracker);
-        asking.spawn(keep_asking(probe, tracker, runtime.clone()));
+        asking.spawn(keep_asking(probe, tracker, routes.crossing.runtime.clone()));
     }
+    // Held by each listener and connection that is waited for.
+    let (open, mut all_closed) = mpsc::channel(1);
     let accepting = listeners.into_iter().map(|(listener, surface)| {
         let routes = routes.clone();
-        accept(listener, Routes { surface, ..routes }, phase.clone())
+        let routes = Routes { surface, ..routes };
+        accept(listener, routes, phase.clone(), open.clone())
     });
-    join_all(accepting).await;
+    let accepting = join_all(accepting.collect::<Vec<_>>());
+    drop(open);
+    let end = async {
+        Phase::Closing.reached(phase.clone()).await;
+        // WebSockets are the other runtime's, but write by this one's driver.
+        let gone = join(service.sockets_closed(), all_closed.recv());
+        drop(timeout(GOODBYE, gone).await);
+        if let Some(phase) = tell.upgrade() {
+            Phase::Quiet.reach(&phase);
+        }
+        Phase::Ended.reached(phase.clone()).await;
+    };
+    tokio::select! {
+        _never = accepting => {}
+        () = end => {}
+    }
 }
 
-/// Accepts connections until the front closes, then waits a moment for what
-/// they still write.
-async fn accept(listener: TcpListener, routes: Routes, phase: watch::Receiver<Phase>) {
+/// Accepts connections until the end. From the front's closing on they are for
+/// `/ping`, and nobody waits for them.
+async fn accept(
+    listener: TcpListener,
+    routes: Routes,
+    phase: watch::Receiver<Phase>,
+    open: mpsc::Sender<Infallible>,
+) -> Infallible {
+    let mut open = Some(open);
     let mut connections = JoinSet::new();
-    let mut closing = pin!(Phase::closing(phase.clone()));
+    let mut closing = pin!(Phase::Closing.reached(phase.clone()));
+    let mut ended = pin!(Phase::Ended.reached(phase.clone()));
     let warned = RateLimit::default();
     let started = Instant::now();
     loop {
         let accepted = tokio::select! {
-            () = closing.as_mut() => break,
+            () = ended.as_mut() => break,
+            () = closing.as_mut(), if open.is_some() => {
+                open = None;
+                continue;
+            }
             Some(_ended) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _peer)) => {
-                connections.spawn(connection::serve(stream, routes.clone(), phase.clone()));
+                let (routes, phase) = (routes.clone(), phase.clone());
+                connections.spawn(connection::serve(stream, routes, phase, open.clone()));
             }
             // The client left before we came.
             Err(error) if is_the_peers(&error) => {}
@@ -215,8 +278,8 @@ async fn accept(listener: TcpListener, routes: Routes, phase: watch::Receiver<Ph
         }
     }
     drop(listener);
-    let written = async { while connections.join_next().await.is_some() {} };
-    timeout(GOODBYE, written).await.unwrap_or_default();
+    while connections.join_next().await.is_some() {}
+    pending().await
 }
 
 fn is_the_peers(error: &io::Error) -> bool {
@@ -239,5 +302,24 @@ fn raise_file_limit() {
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
         quietly(|| warn!(%error, "cannot raise the limit of open files"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_front_that_has_gone_is_not_waited_for() {
+        let gone = runtime().unwrap();
+        let front = Front {
+            phase: Arc::new(watch::Sender::new(Phase::Serving)),
+            runtime: gone.handle().clone(),
+            thread: thread::spawn(|| {}),
+        };
+        gone.shutdown_background();
+        let patience = Duration::from_secs(10);
+        timeout(patience, front.see_off()).await.unwrap();
+        front.close();
     }
 }

@@ -32,7 +32,13 @@ pub(crate) struct Service {
     /// Requests of the front's own whose spans wait to be made.
     pub(super) accounts: AtomicUsize,
     going_away: watch::Sender<Away>,
+    /// How many WebSockets are open.
+    sockets: watch::Sender<usize>,
 }
+
+/// An open WebSocket, until it is dropped.
+#[derive(Debug)]
+pub(super) struct OpenSocket(Arc<Service>);
 
 /// Whether WebSockets and streams must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +82,7 @@ impl Service {
             bodies: Budget::default(),
             accounts: AtomicUsize::new(0),
             going_away: watch::Sender::new(Away::No),
+            sockets: watch::Sender::new(0),
         }
     }
 
@@ -83,6 +90,18 @@ impl Service {
     pub(super) fn take_off(&self, path: &str) -> Flight {
         let busy = self.config.busy_while_invoking && path == "/invocations";
         Flight::take_off(Arc::clone(&self.tracker), busy)
+    }
+
+    /// Counts a WebSocket in.
+    pub(super) fn open_socket(self: &Arc<Self>) -> OpenSocket {
+        self.sockets.send_modify(|open| *open += 1);
+        OpenSocket(Arc::clone(self))
+    }
+
+    /// Ready when no WebSocket is open.
+    pub(super) async fn sockets_closed(&self) {
+        // It cannot fail: we hold the sender.
+        drop(self.sockets.subscribe().wait_for(|open| *open == 0).await);
     }
 
     /// Tells open WebSockets and streams that the process goes away.
@@ -100,5 +119,11 @@ impl Service {
         let away = told.wait_for(|away| *away != Away::No).await;
         // It cannot fail: we hold the sender.
         away.map_or(Away::Leaving, |away| *away)
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.sockets.send_modify(|open| *open -= 1);
     }
 }

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     InvalidTaskId, TaskId, TaskState,
-    task::{Condition, Slice, View, Window, file},
+    task::{Condition, Slice, View, Window},
     telemetry::TaskSpan,
     track::Live,
 };
@@ -270,9 +270,9 @@ impl<'a> Wire<'a> {
             progress_message: progress.map(|progress| &*progress.message),
             result: ending.and_then(|ending| ending.result.as_deref()).map(raw),
             error: ending.and_then(|ending| ending.error.as_deref()),
-            trace_id: ids.map(|(trace, _)| trace.to_string()),
-            span_id: ids.map(|(_, span)| span.to_string()),
-            begun_at: format!("{}:{}", file(task.begun_at), task.begun_at.line()),
+            trace_id: ids.map(|ids| ids.trace.to_string()),
+            span_id: ids.map(|ids| ids.span.to_string()),
+            begun_at: task.begun_at.to_string(),
             deadline: task.deadline().map(rfc3339),
             last_seen_at: view.last_seen_at().map(rfc3339),
             timeline: None,

@@ -9,6 +9,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
@@ -167,9 +168,10 @@ async fn drive(
     mut socket: AxumSocket,
     mut ends: Ends,
     work: impl Future<Output = Close> + Send + 'static,
-    service: &Service,
+    service: &Arc<Service>,
     mut stream: StreamSpan,
 ) {
+    let open = service.open_socket();
     #[expect(
         clippy::disallowed_methods,
         reason = "the user's handler, which `finish` waits for"
@@ -207,6 +209,7 @@ async fn drive(
     };
     finish(socket, ends, close).await;
     stream.finish(close.of_stream());
+    drop(open);
     if close == Close::Gone || close == Close::TooBig {
         // It sees the end of its stream, and may still have work to do.
         handler.await.unwrap_or(close);
@@ -231,11 +234,8 @@ async fn finish(mut socket: AxumSocket, mut ends: Ends, close: Close) {
     }
     let Some(code) = close.code() else { return };
     let reason = "".into();
-    if socket
-        .send(Message::Close(Some(CloseFrame { code, reason })))
-        .await
-        .is_err()
-    {
+    let frame = Message::Close(Some(CloseFrame { code, reason }));
+    if socket.send(frame).await.is_err() {
         return; // Closed by either side already.
     }
     let answered = async {

@@ -52,7 +52,7 @@ async fn connection() -> (TcpStream, Instant) {
     let (stream, _) = listener.accept().await.unwrap();
     let (tell, phase) = watch::channel(Phase::Serving);
     tokio::spawn(async move {
-        serve(stream, routes(), phase).await;
+        serve(stream, routes(), phase, None).await;
         drop(tell);
     });
     (client.unwrap(), Instant::now())

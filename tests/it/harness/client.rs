@@ -66,6 +66,21 @@ impl Client {
         headers: &str,
         body: impl AsRef<[u8]>,
     ) -> Response {
+        self.ask(method, path, headers, body);
+        if method == "HEAD" {
+            return self.head();
+        }
+        self.response()
+    }
+
+    /// The same without reading an answer.
+    pub(crate) fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: impl AsRef<[u8]>,
+    ) -> &mut Self {
         let body = body.as_ref();
         let length = match (body.is_empty(), method) {
             (true, "GET" | "HEAD" | "OPTIONS") => String::new(),
@@ -74,11 +89,7 @@ impl Client {
         self.send(format!(
             "{method} {path} HTTP/1.1\r\nHost: t\r\n{headers}{length}\r\n"
         ));
-        self.send(body);
-        if method == "HEAD" {
-            return self.head();
-        }
-        self.response()
+        self.send(body)
     }
 
     /// Hangs up in the sending direction: a FIN.
@@ -89,21 +100,27 @@ impl Client {
 
     /// Reads the status line and the headers.
     pub(crate) fn head(&mut self) -> Response {
+        self.try_head().unwrap_or_else(|cut| panic!("{cut}"))
+    }
+
+    /// As `head`, but an error where the connection closes before that.
+    fn try_head(&mut self) -> Result<Response, String> {
         let end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at;
             }
-            assert!(
-                self.fill(),
-                "the connection closed before the headers ended: {:?}",
-                self.text()
-            );
+            if !self.fill() {
+                let text = self.text();
+                return Err(format!(
+                    "the connection closed before the headers ended: {text:?}"
+                ));
+            }
         };
         let head = String::from_utf8(self.take(end + 4)).expect("headers are ASCII here");
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1));
         let headers = lines.filter_map(|line| line.split_once(": "));
-        Response {
+        Ok(Response {
             status: status
                 .and_then(|status| status.parse().ok())
                 .expect("a status line"),
@@ -111,23 +128,27 @@ impl Client {
                 .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
                 .collect(),
             body: Vec::new(),
-        }
+        })
     }
 
     /// Reads one answer, its body by `Content-Length`, by chunks or to the end.
     pub(crate) fn response(&mut self) -> Response {
-        let mut response = self.head();
+        self.try_response().unwrap_or_else(|cut| panic!("{cut}"))
+    }
+
+    /// As `response`, but an error where the server vanishes before it has answered.
+    pub(crate) fn try_response(&mut self) -> Result<Response, String> {
+        let mut response = self.try_head()?;
         let bodiless = response.status < 200 || matches!(response.status, 204 | 304);
         response.body = if response.header("transfer-encoding") == Some("chunked") {
             std::iter::from_fn(|| self.chunk()).flatten().collect()
         } else if let Some(length) = response.header("content-length") {
             let length = length.parse().expect("a length");
             while self.buffer.len() < length {
-                assert!(
-                    self.fill(),
-                    "the connection closed within the body: {:?}",
-                    self.text()
-                );
+                if !self.fill() {
+                    let text = self.text();
+                    return Err(format!("the connection closed within the body: {text:?}"));
+                }
             }
             self.take(length)
         } else if bodiless {
@@ -135,7 +156,7 @@ impl Client {
         } else {
             self.rest()
         };
-        response
+        Ok(response)
     }
 
     /// The next chunk of a chunked body; none after the last one.

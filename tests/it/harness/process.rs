@@ -2,13 +2,13 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead, BufReader},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
-    thread,
-    time::Instant,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,6 +25,8 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
     lines: Arc<Mutex<Vec<Value>>>,
+    /// The thread that reads the log.
+    reading: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -65,9 +67,8 @@ impl Process {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = mpsc::channel();
         let keep = Arc::clone(&lines);
-        thread::spawn(move || {
-            let lines = output.lines().map_while(Result::ok);
-            for line in lines.filter_map(|line| parse(&line)) {
+        let reading = thread::spawn(move || {
+            for line in whole_lines(output).filter_map(|line| parse(&line)) {
                 let address = (line["message"] == "listening").then(|| line["address"].clone());
                 // Kept first: whoever has the address may look for its line.
                 keep.lock().unwrap().push(line);
@@ -84,6 +85,7 @@ impl Process {
                 .expect("a line says where it listens"),
             child,
             lines,
+            reading: Some(reading),
         }
     }
 
@@ -143,7 +145,7 @@ impl Process {
                 "it did not end; its log: {:#?}",
                 self.messages()
             );
-            thread::sleep(std::time::Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -163,18 +165,73 @@ impl Process {
             address: line["address"].as_str().unwrap().parse().unwrap(),
             child,
             lines: Arc::default(),
+            reading: None,
         }
     }
 
     /// Runs one test of this test binary as a program of its own, which finds
     /// these variables.
     pub(crate) fn spawn_test(name: &str, variables: &[(&str, &str)]) -> Self {
-        let this = std::env::current_exe().expect("a path");
-        let arguments = ["--exact", "--nocapture", name];
-        let command = command(&this, &arguments, variables);
-        // The test runner prints lines of its own.
-        Self::read(command, |line| line.starts_with('{').then(|| as_json(line)))
+        Self::read(test(name, variables), of_test)
     }
+}
+
+#[allow(
+    dead_code,
+    reason = "for the tests with peers, which have this harness, too"
+)]
+impl Process {
+    /// Starts what [`spawn_test`](Self::spawn_test) starts, and kills it `after` so long,
+    /// however far it is by then. Its log.
+    pub(crate) fn spawn_doomed_test(
+        name: &str,
+        variables: &[(&str, &str)],
+        after: Duration,
+    ) -> Vec<Value> {
+        let mut child = test(name, variables).spawn().expect("a program");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let lines = thread::spawn(move || {
+            whole_lines(output)
+                .filter_map(|line| of_test(&line))
+                .collect()
+        });
+        thread::sleep(after);
+        child.kill().expect("it can be killed");
+        child.wait().expect("it is our child");
+        lines.join().expect("lines")
+    }
+
+    /// Kills it as nothing else would, and waits for its end and for all of its log.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().expect("it is our child");
+        let reading = self.reading.take();
+        reading
+            .map(JoinHandle::join)
+            .expect("its log is read")
+            .expect("lines");
+    }
+}
+
+/// What runs one test of this test binary.
+fn test(name: &str, variables: &[(&str, &str)]) -> Command {
+    let this = env::current_exe().expect("a path");
+    command(&this, &["--exact", "--nocapture", name], variables)
+}
+
+/// The lines of an output, without one that was cut off by a kill.
+fn whole_lines(mut output: impl BufRead) -> impl Iterator<Item = String> {
+    std::iter::from_fn(move || {
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        let line = line.strip_suffix('\n')?;
+        read.is_ok().then(|| line.to_owned())
+    })
+}
+
+/// A line of such a program's log. The test runner prints lines of its own.
+fn of_test(line: &str) -> Option<Value> {
+    line.starts_with('{').then(|| as_json(line))
 }
 
 /// A line of the log. A program without a log says plainly where it listens.
