@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A tag's type and value.
-fn tag(span: &Value, key: &str) -> Option<(String, Value)> {
+pub(crate) fn tag(span: &Value, key: &str) -> Option<(String, Value)> {
     let tags = span["tags"].as_array().expect("tags");
     let found = tags.iter().find(|tag| tag["key"] == key)?;
     let kind = found["type"].as_str().expect("a type");
@@ -26,14 +26,14 @@ fn assert_tags(span: &Value, tags: &[(&str, &str, Value)]) {
 }
 
 /// The span that a span is in.
-fn parent(span: &Value) -> &str {
+pub(crate) fn parent(span: &Value) -> &str {
     let references = span["references"].as_array().expect("references");
     let parent = references.iter().find(|it| it["refType"] == "CHILD_OF");
     parent.map_or("", |it| it["spanID"].as_str().expect("an id"))
 }
 
 /// Prints the spans below `parent`, each with its tags.
-fn print(spans: &[Value], within: &str, depth: usize) {
+pub(crate) fn print(spans: &[Value], within: &str, depth: usize) {
     for span in spans.iter().filter(|span| parent(span) == within) {
         let indent = "    ".repeat(depth);
         let micros = &span["duration"];
@@ -133,7 +133,7 @@ fn an_invocation_is_one_trace() {
 }
 
 /// The names of the spans that Jaeger finds by a tag.
-fn found_by(jaeger: &Jaeger, key: &str, value: &str) -> Vec<String> {
+pub(crate) fn found_by(jaeger: &Jaeger, key: &str, value: &str) -> Vec<String> {
     let tags = json!({ key: value }).to_string();
     let tags: String = tags.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let traces = jaeger.traces(&format!("/api/traces?service=taskpulse&tags={tags}"));
@@ -145,7 +145,7 @@ fn found_by(jaeger: &Jaeger, key: &str, value: &str) -> Vec<String> {
 }
 
 /// Start and end of a span in microseconds.
-fn times(span: &Value) -> (u64, u64) {
+pub(crate) fn times(span: &Value) -> (u64, u64) {
     let start = span["startTime"].as_u64().expect("a time");
     (start, start + span["duration"].as_u64().expect("a time"))
 }

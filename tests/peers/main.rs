@@ -18,6 +18,7 @@
     reason = "tests block on threads of their own, and say what they received"
 )]
 
+mod crash;
 mod dashboards;
 #[path = "../it/harness/mod.rs"]
 #[allow(
