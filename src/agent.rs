@@ -24,6 +24,13 @@ use crate::{App, Error, Payload, TaskEnd, TaskJoin, Tasks, stream};
 /// How long a streamed task takes unless the request says otherwise.
 const STREAM_SECONDS: f64 = 10.0;
 
+/// After so long it is overdue: somebody may be reading, and waits.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// It says how far it is each second, as long as its stream is read. Once the reader has
+/// left nobody hears of it, and after so long it is stalled.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// The agent, ready to run.
 pub(crate) fn app() -> App {
     App::new()
@@ -44,6 +51,7 @@ async fn handler(tasks: Tasks, Payload(event): Payload<Event>) -> Result<Respons
 
 /// A task and its progress.
 struct Progress {
+    tasks: Tasks,
     task: TaskJoin,
     started: Instant,
     seconds: f64,
@@ -53,10 +61,13 @@ struct Progress {
 
 fn streamed(tasks: &Tasks, event: Event) -> Result<Response, Error> {
     let work = event.work;
+    let task = tasks.begin("streaming").deadline(DEADLINE);
+    let task = task.stall_after(SILENCE).spawn(work.run(STREAM_SECONDS))?;
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let progress = Progress {
-        task: tasks.begin("streaming").spawn(work.run(STREAM_SECONDS))?,
+        tasks: tasks.clone(),
+        task,
         started: Instant::now(),
         seconds: work.seconds.unwrap_or(STREAM_SECONDS),
         ticks,
@@ -89,6 +100,7 @@ impl Progress {
     fn now(&self) -> Value {
         let share = self.started.elapsed().as_secs_f64() / self.seconds.max(f64::EPSILON);
         let progress = (share.min(1.0) * 1_000.0).round() / 1_000.0;
+        self.tasks.progress(self.task.id(), progress, "");
         json!({ "task_id": self.task.id(), "state": "running", "progress": progress })
     }
 

@@ -72,10 +72,11 @@ pub(super) fn command() -> Command {
         .about("Send requests to a running service, as its callers would, until told to stop")
         .args(ROWS.iter().map(argument))
         .after_help(format!(
-            "Tasks that succeed, fail and panic, streams, some of them left, bad requests, a burst \
-             every two minutes (12 s' worth at once, at most 200), and /ping every two seconds. A \
-             day takes {} minutes: the rate rises to twice its average at noon, after a quarter of \
-             them, and falls to nothing at midnight.\n\n\
+            "Tasks that succeed, fail and panic, streams, some of them late and some left, bad \
+             requests, a burst every two minutes (12 s' worth at once, at most 200), a task that \
+             hangs for 200 s once a day, and /ping every two seconds. A day takes {} minutes: the \
+             rate rises to twice its average at noon, after a quarter of them, and falls to nothing \
+             at midnight.\n\n\
              Prints what was done once a minute and in total at the end. Waits for a service that \
              is not there. Ends with exit code 0.",
             DAY.as_secs() / 60

@@ -53,11 +53,11 @@ fn names_of_labels() {
     );
     check("{{task_state}}", "{{state}}", "the legend has {{state}}");
     check(
-        "sum by (exporter)",
+        "sum by (signal)",
         "sum by (task_name)",
         "by (task_name): nothing has it",
     );
-    check("task_state!=", "state!=", "has no label state");
+    check("task_state!~", "state!~", "has no label state");
     check(
         "on (job, instance)",
         "on (job, pod)",
@@ -133,6 +133,11 @@ fn functions() {
     check(
         "rate(taskpulse_task_transitions_total",
         "sum_over_time(taskpulse_task_transitions_total",
+        "without a rate",
+    );
+    check(
+        "task_state=\\\"lost\\\"} and",
+        "task_state=\\\"failed\\\"} and",
         "without a rate",
     );
     check(

@@ -68,7 +68,7 @@ pub(super) enum Reading {
 pub(super) const PING: &Behaviour = &BEHAVIOURS[0];
 
 /// All there is. Of the tasks begun at random times, 4 % fail and 1 % panic.
-pub(super) const BEHAVIOURS: [Behaviour; 17] = [
+pub(super) const BEHAVIOURS: [Behaviour; 19] = [
     Behaviour {
         name: "ping",
         when: When::Every {
@@ -121,21 +121,38 @@ pub(super) const BEHAVIOURS: [Behaviour; 17] = [
     },
     Behaviour {
         name: "stream",
-        when: When::Parts(60),
-        make: |dice| Call::stream(dice, End::Succeeded, Reading::Stream),
+        when: When::Parts(54),
+        make: |dice| {
+            let seconds = dice.seconds(0.5, 8.0);
+            Call::stream(seconds, End::Succeeded, Reading::Stream, dice)
+        },
     },
+    // The agent gives a stream's task 15 s.
+    Behaviour {
+        name: "stream_late",
+        when: When::Parts(6),
+        make: |dice| {
+            let seconds = dice.seconds(16.0, 25.0);
+            Call::stream(seconds, End::Succeeded, Reading::Stream, dice)
+        },
+    },
+    // Nobody leaves a stream that has ended. 5 s later its task is stalled.
     Behaviour {
         name: "stream_left",
         when: When::Parts(20),
         make: |dice| {
             let items = if dice.percent(50) { 1 } else { 2 };
-            Call::stream(dice, End::Succeeded, Reading::Leave(items))
+            let seconds = dice.seconds(4.0, 12.0);
+            Call::stream(seconds, End::Succeeded, Reading::Leave(items), dice)
         },
     },
     Behaviour {
         name: "stream_failed",
         when: When::Parts(2),
-        make: |dice| Call::stream(dice, End::Failed, Reading::Stream),
+        make: |dice| {
+            let seconds = dice.seconds(0.5, 8.0);
+            Call::stream(seconds, End::Failed, Reading::Stream, dice)
+        },
     },
     Behaviour {
         name: "status",
@@ -192,6 +209,17 @@ pub(super) const BEHAVIOURS: [Behaviour; 17] = [
             let seconds = dice.seconds(2.0, 6.0);
             Call::task("process", seconds, End::Succeeded, dice)
         },
+    },
+    // Stalled and overdue for longer than the 2 minutes that an alert waits, once a
+    // day, and over before the night.
+    Behaviour {
+        name: "hang",
+        when: When::Every {
+            first: Duration::from_secs(60),
+            period: Duration::from_secs(600),
+            at_once: |_| 1,
+        },
+        make: |dice| Call::stream(200.0, End::Succeeded, Reading::Leave(2), dice),
     },
 ];
 
@@ -257,12 +285,7 @@ impl Call {
         }
     }
 
-    fn stream(dice: &mut Dice, end: End, reading: Reading) -> Self {
-        let seconds = match reading {
-            // Nobody leaves a stream that has ended.
-            Reading::Leave(_) => dice.seconds(4.0, 12.0),
-            Reading::Whole | Reading::Stream => dice.seconds(0.5, 8.0),
-        };
+    fn stream(seconds: f64, end: End, reading: Reading, dice: &mut Dice) -> Self {
         Self {
             reading,
             ..Self::task("stream", seconds, end, dice)

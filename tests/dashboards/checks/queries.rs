@@ -132,7 +132,8 @@ fn use_of(metric: &Metric, selector: &Selector<'_>) -> Option<String> {
     if is_rate && !metric.is_counter {
         return Some(format!("{function} of {name}, which is no counter"));
     }
-    if metric.is_counter && !metric.is_born_late && !is_rate && !CHANGES.contains(&function) {
+    let has_no_rate = metric.is_born_late || is_of_lost_tasks(selector);
+    if metric.is_counter && !has_no_rate && !is_rate && !CHANGES.contains(&function) {
         return Some(format!("the counter {name} as it is, without a rate"));
     }
     let by_edge = selector.matchers.iter().any(|it| it.name == "le");
@@ -142,6 +143,13 @@ fn use_of(metric: &Metric, selector: &Selector<'_>) -> Option<String> {
     });
     (metric.is_bucket && !by_edge && !kept)
         .then(|| format!("{name} without le: it counts each observation many times"))
+}
+
+/// A start counts the tasks that it finds lost: their series are born with a value,
+/// which no rate can see.
+fn is_of_lost_tasks(selector: &Selector<'_>) -> bool {
+    let mut matchers = selector.matchers.iter();
+    matchers.any(|it| it.name == "task_state" && it.value == "lost")
 }
 
 // === What is made of them ===

@@ -4,7 +4,7 @@ use super::{
     frame::{NEAR_IDLE_LIMIT, NEAR_LIFETIME, OBJECTIVE, PING_SLOW, to_dashboard},
     model::{Column, Dashboard, GREEN, Kind, ORANGE, Panel, RED, YELLOW},
     rows::rows,
-    shared::{self, NOTHING_BEGUN, SILENT, active, ages, states, succeeded},
+    shared::{self, NOTHING_BEGUN, SILENT, active, ages, found_lost, states},
 };
 
 pub(crate) fn overview() -> Dashboard {
@@ -16,22 +16,22 @@ pub(crate) fn overview() -> Dashboard {
         from: "now-15m",
         shows: &["datasource", "job", "instance", "task_name", "jaeger_url"],
         panels: vec![
-            alerts().at(0, 0, 12, 6),
-            oldest().at(12, 0, 4, 3),
-            success().at(16, 0, 4, 3),
-            silent().at(20, 0, 4, 3),
-            answers().at(12, 3, 4, 3),
-            lost().at(16, 3, 4, 3),
-            refused().at(20, 3, 4, 3),
-            names().at(0, 6, 14, 7),
-            ages().at(14, 6, 10, 7),
+            alerts().at(0, 0, 11, 6),
+            oldest().at(11, 0, 4, 3),
+            late().at(15, 0, 3, 3),
+            success().at(18, 0, 3, 3),
+            silent().at(21, 0, 3, 3),
+            answers().at(11, 3, 4, 3),
+            lost().at(15, 3, 3, 3),
+            telemetry_lost().at(18, 3, 3, 3),
+            refused().at(21, 3, 3, 3),
+            names().at(0, 6, 15, 7),
+            ages().at(15, 6, 9, 7),
             active().at(0, 13, 8, 6),
             states().at(8, 13, 8, 6),
-            succeeded().at(16, 13, 8, 6),
-            invocations().at(0, 19, 6, 6),
-            routes().at(6, 19, 6, 6),
-            pings().at(12, 19, 6, 6),
-            open().at(18, 19, 6, 6),
+            invocations().at(16, 13, 8, 6),
+            routes().at(0, 19, 12, 6),
+            pings().at(12, 19, 12, 6),
         ],
     }
 }
@@ -39,12 +39,12 @@ pub(crate) fn overview() -> Dashboard {
 fn alerts() -> Panel {
     let kind = Kind::Table {
         columns: vec![
-            Column::label("severity", 75),
-            Column::label("alertname", 190),
+            Column::label("severity", 70),
+            Column::label("alertname", 205),
             Column::value("for", 0, "dthms", 80).base(RED),
             Column::label("instance", 75),
             Column::label("task_name", 120),
-            Column::label("job", 100),
+            Column::label("job", 90),
         ],
         sort: ("severity", false),
     };
@@ -80,13 +80,28 @@ fn oldest() -> Panel {
     .query("max(taskpulse_task_oldest_age_seconds{NAMED})", "oldest")
 }
 
+fn late() -> Panel {
+    Panel::new(
+        Kind::Stat,
+        "Overdue or stalled",
+        "Active tasks past the deadline that their code gave, and those without a sign of life \
+         for as long as it allows. The table below has them by name; a click on the number \
+         there leads to their traces.",
+    )
+    .unit("none", SILENT)
+    .alert(1.0, ORANGE, "TaskpulseTasksStalled")
+    .link(to_dashboard("Since when, on Tasks", "taskpulse-tasks"))
+    .query("sum(taskpulse_task_overdue{NAMED})", "overdue")
+    .query("sum(taskpulse_task_stalled{NAMED})", "stalled")
+}
+
 fn success() -> Panel {
     Panel::new(
         Kind::Stat,
-        "Success of ended tasks",
+        "Tasks that succeeded",
         "Over the time chosen. Failed, timed out and interrupted ones count against it, \
-         cancelled ones neither way. Red is below the objective of 99 %: see which name fails \
-         in the table below. The demo of the compose file fails on purpose.",
+         cancelled and lost ones neither way. Red is below the objective of 99 %: see which \
+         name fails in the table below. The demo of the compose file fails on purpose.",
     )
     .unit("percentunit", "no task ended in this time")
     .base(RED)
@@ -96,7 +111,7 @@ fn success() -> Panel {
         r#"sum(increase(taskpulse_task_transitions_total{
                NAMED,task_state="succeeded"}[$__range]))
            / (sum(increase(taskpulse_task_transitions_total{
-               NAMED,task_state!~"running|cancelled"}[$__range])) > 0)"#,
+               NAMED,task_state!~"running|cancelled|lost"}[$__range])) > 0)"#,
         "succeeded",
     )
 }
@@ -133,6 +148,24 @@ fn answers() -> Panel {
 }
 
 fn lost() -> Panel {
+    Panel::new(
+        Kind::Stat,
+        "Tasks lost",
+        "Found in the store (--store) by starts in the time chosen, of an instance its last \
+         one: the process that ran them was killed, or crashed. Their work has to be begun \
+         again. The table below has them by name; a click on the number there leads to their \
+         traces. Without a store always 0.",
+    )
+    .unit("none", SILENT)
+    .alert(1.0, RED, "TaskpulseTasksLost")
+    .link(to_dashboard("When, on Tasks", "taskpulse-tasks"))
+    .query(
+        &format!("round(sum({}))", found_lost("$__range_s", "$__range")),
+        "lost",
+    )
+}
+
+fn telemetry_lost() -> Panel {
     Panel::new(
         Kind::Stat,
         "Telemetry lost",
@@ -173,9 +206,11 @@ fn names() -> Panel {
     rows(
         "Task names, the oldest active first",
         "A click on a name leads to its failed, its slow and its oldest tasks in Jaeger, or \
-         to this name alone. bad and success are of the time chosen. _OTHER is all names past \
-         the first 50.",
-        &["active", "oldest", "bad", "success"],
+         to this name alone; one on overdue, stalled or lost to those. bad, lost and success \
+         are of the time chosen. _OTHER is all names past the first 50.",
+        &[
+            "active", "oldest", "overdue", "stalled", "bad", "lost", "success",
+        ],
     )
     .unit("none", NOTHING_BEGUN)
 }
@@ -233,21 +268,5 @@ fn pings() -> Panel {
            (rate(http_server_request_duration_seconds_bucket{OWN,http_route="/ping"}[5m])))
            >= 0"#,
         "{{instance}}",
-    )
-}
-
-fn open() -> Panel {
-    Panel::new(
-        Kind::Lines,
-        "Requests in work and streams open",
-        "Requests whose answer has not begun, and answers that are still being sent. A count \
-         that only rises is clients or handlers that hang. The scrape that counts is one of \
-         them.",
-    )
-    .unit("none", SILENT)
-    .query("sum(http_server_active_requests{OWN})", "requests in work")
-    .query(
-        "sum by (kind) (taskpulse_stream_open{OWN})",
-        "{{kind}} open",
     )
 }

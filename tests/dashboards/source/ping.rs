@@ -29,9 +29,10 @@ pub(crate) fn ping() -> Dashboard {
             age().at(0, 11, 8, 7),
             changes().at(8, 11, 8, 7),
             active().at(16, 11, 8, 7),
-            asked().at(0, 18, 8, 7),
-            quantiles().at(8, 18, 8, 7),
-            lifetime().at(16, 18, 8, 7),
+            asked().at(0, 18, 6, 7),
+            quantiles().at(6, 18, 6, 7),
+            open().at(12, 18, 6, 7),
+            lifetime().at(18, 18, 6, 7),
         ],
     }
 }
@@ -282,5 +283,21 @@ fn lifetime() -> Panel {
     .query(
         "max by (instance) (process_uptime_seconds{OWN})",
         "{{instance}}",
+    )
+}
+
+fn open() -> Panel {
+    Panel::new(
+        Kind::Lines,
+        "Requests in work and streams open",
+        "Requests whose answer has not begun, and answers that are still being sent. A count \
+         that only rises is clients or handlers that hang. The scrape that counts is one of \
+         them.",
+    )
+    .unit("none", SILENT)
+    .query("sum(http_server_active_requests{OWN})", "requests in work")
+    .query(
+        "sum by (kind) (taskpulse_stream_open{OWN})",
+        "{{kind}} open",
     )
 }

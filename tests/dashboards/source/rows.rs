@@ -3,6 +3,7 @@
 use super::{
     frame::{LIFETIME, NEAR_IDLE_LIMIT, NEAR_LIFETIME, OBJECTIVE, to_jaeger, to_tasks},
     model::{BLUE, Column, GREEN, Kind, Link, ORANGE, Panel, RED, YELLOW},
+    shared::found_lost,
 };
 
 /// Spans that carry an error: what failed, panicked, timed out or was interrupted.
@@ -11,6 +12,16 @@ const FAILED: &str =
 
 /// The spans that show a task while it runs. The first of them begins as the task does.
 const RUNNING: &str = "&operation=${__data.fields.task_name:percentencode}%20checkpoint";
+
+/// The span that was made as a task became overdue, and the one as it became stalled.
+const OVERDUE: &str = "&operation=${__data.fields.task_name:percentencode}%20checkpoint\
+     &tags=%7B%22task.condition%22%3A%22overdue%22%7D";
+const STALLED: &str = "&operation=${__data.fields.task_name:percentencode}%20checkpoint\
+     &tags=%7B%22task.condition%22%3A%22stalled%22%7D";
+
+/// What a start has said of the tasks that a process before it left behind.
+const LOST: &str = "&operation=${__data.fields.task_name:percentencode}\
+     &tags=%7B%22task.state%22%3A%22lost%22%7D";
 
 /// At least one span is no shorter than their mean.
 const SLOW: &str = "&operation=${__data.fields.task_name:percentencode}\
@@ -42,22 +53,17 @@ pub(crate) fn rows(title: &'static str, description: &'static str, columns: &[&s
     })
 }
 
+/// Among the tasks that may have ended in the time chosen, or run still.
+fn of_the_time(title: &'static str, search: &str) -> Link {
+    to_jaeger(title, search, "__data.fields.since.numeric", "__to")
+}
+
 fn failed() -> Link {
-    to_jaeger(
-        "Failed ones, in Jaeger",
-        FAILED,
-        "__data.fields.since.numeric",
-        "__to",
-    )
+    of_the_time("Failed ones, in Jaeger", FAILED)
 }
 
 fn slow() -> Link {
-    to_jaeger(
-        "Slower than their mean, in Jaeger",
-        SLOW,
-        "__data.fields.since.numeric",
-        "__to",
-    )
+    of_the_time("Slower than their mean, in Jaeger", SLOW)
 }
 
 /// A task's own span is exported when it ends. Until then its trace is found by its
@@ -90,6 +96,18 @@ fn column(name: &str, query: usize) -> Column {
             .alert(NEAR_IDLE_LIMIT, YELLOW, Some("TaskpulseNearPlatformLimit"))
             .alert(NEAR_LIFETIME, RED, Some("TaskpulseNearPlatformLimit"))
             .link(oldest()),
+        "overdue" => Column::value("overdue", query, "none", 80)
+            .base(GREEN)
+            .alert(1.0, ORANGE, Some("TaskpulseTasksOverdue"))
+            .link(of_the_time("Those that became overdue, in Jaeger", OVERDUE)),
+        "stalled" => Column::value("stalled", query, "none", 75)
+            .base(GREEN)
+            .alert(1.0, ORANGE, Some("TaskpulseTasksStalled"))
+            .link(of_the_time("Those that became stalled, in Jaeger", STALLED)),
+        "lost" => Column::value("lost", query, "none", 60)
+            .base(GREEN)
+            .alert(1.0, RED, Some("TaskpulseTasksLost"))
+            .link(of_the_time("Lost ones, in Jaeger", LOST)),
         "ended" => Column::value("ended", query, "none", 80),
         "bad" => Column::value("bad", query, "none", 65)
             .base(GREEN)
@@ -131,14 +149,17 @@ fn cell(name: &str) -> String {
     match name {
         "active" => active,
         "oldest" => format!("max {by} (taskpulse_task_oldest_age_seconds{{NAMED}})"),
-        "ended" => format!("round({})", entered(r#"task_state!="running""#)),
+        "overdue" => format!("sum {by} (taskpulse_task_overdue{{NAMED}})"),
+        "stalled" => format!("sum {by} (taskpulse_task_stalled{{NAMED}})"),
+        "lost" => format!("round(sum {by} ({}))", found_lost("$__range_s", "$__range")),
+        "ended" => format!("round({})", entered(r#"task_state!~"running|lost""#)),
         "bad" => {
             let bad = r#"task_state=~"failed|timed_out|interrupted""#;
             format!("round({})", entered(bad))
         }
         "success" => {
             let succeeded = entered(r#"task_state="succeeded""#);
-            let ended = entered(r#"task_state!~"running|cancelled""#);
+            let ended = entered(r#"task_state!~"running|cancelled|lost""#);
             format!("{succeeded} / ({ended} > 0)")
         }
         "mean" => mean,

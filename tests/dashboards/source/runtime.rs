@@ -9,33 +9,38 @@ use super::{
 /// The default of `OTEL_BSP_MAX_QUEUE_SIZE` and `OTEL_BLRP_MAX_QUEUE_SIZE`.
 const QUEUE: f64 = 16_384.0;
 
+/// Records that wait for the store at most.
+const STORE_QUEUE: f64 = 65_536.0;
+
+const NO_STORE: &str = "no store: with --store PATH, a crash forgets no task";
+
 const NO_COLLECTOR: &str = "the collector does not report: is it up, is there one?";
 
 pub(crate) fn runtime() -> Dashboard {
     Dashboard {
         uid: "taskpulse-runtime",
         title: "taskpulse / Runtime and telemetry",
-        description: "Whether spans and metrics arrive, whether the collector is well, and \
-                      what the processes use.",
+        description: "Whether spans and metrics arrive, whether the collector and the store are \
+                      well, and what the processes use.",
         from: "now-15m",
         shows: &["datasource", "job", "instance", "collector_job"],
         panels: vec![
-            lost().at(0, 0, 5, 4),
-            collector_lost().at(5, 0, 5, 4),
-            full().at(10, 0, 5, 4),
-            versions().at(15, 0, 9, 4),
+            lost().at(0, 0, 4, 4),
+            collector_lost().at(4, 0, 4, 4),
+            full().at(8, 0, 4, 4),
+            store().at(12, 0, 4, 4),
+            versions().at(16, 0, 8, 4),
             dropped().at(0, 4, 6, 7),
             exported().at(6, 4, 6, 7),
             queue().at(12, 4, 6, 7),
             through().at(18, 4, 6, 7),
             collector_failures().at(0, 11, 6, 7),
-            collector_queue().at(6, 11, 6, 7),
-            collector_memory().at(12, 11, 6, 7),
-            memory().at(18, 11, 6, 7),
-            cpu().at(0, 18, 6, 7),
-            files().at(6, 18, 6, 7),
-            workers().at(12, 18, 6, 7),
-            futures().at(18, 18, 6, 7),
+            store_queue().at(6, 11, 6, 7),
+            memory().at(12, 11, 6, 7),
+            cpu().at(18, 11, 6, 7),
+            files().at(0, 18, 8, 7),
+            workers().at(8, 18, 8, 7),
+            futures().at(16, 18, 8, 7),
         ],
     }
 }
@@ -255,56 +260,68 @@ fn collector_failures() -> Panel {
     )
 }
 
-fn collector_queue() -> Panel {
+fn store() -> Panel {
     Panel::new(
-        Kind::Lines,
-        "The collector's queue and capacity",
-        "Spans that wait for the backend, by exporter, below what fits. Near the capacity it \
-         begins to lose.",
+        Kind::Stat,
+        "Store of tasks",
+        "Whether tasks are written to the file of --store, by instance. In memory alone, a \
+         crash forgets what runs; tasks themselves go on. GET /ready of the instance says what \
+         is the matter with the file.",
     )
-    .unit("short", NO_COLLECTOR)
-    .base(BLUE)
+    .unit("none", NO_STORE)
+    .name(0.0, "in memory alone", RED)
+    .name(1.0, "written", GREEN)
     .query(
-        "sum by (exporter) (otelcol_exporter_queue_size{COLLECTOR})",
-        "{{exporter}} waiting",
-    )
-    .query(
-        "sum by (exporter) (otelcol_exporter_queue_capacity{COLLECTOR})",
-        "{{exporter}} capacity",
+        "min by (instance) (taskpulse_store_up{OWN})",
+        "{{instance}}",
     )
 }
 
-fn collector_memory() -> Panel {
+fn store_queue() -> Panel {
     Panel::new(
         Kind::Lines,
-        "Memory of the collector",
-        "Resident, and what its heap holds. At its limit it refuses what comes, which \
-         taskpulse then tries again.",
+        "Records that wait for the store",
+        "waiting goes up and down with the load; one that only rises has a disk that does not \
+         keep up. At half of the 65,536 that fit a line comes into sight; beyond all of them \
+         begins are shed. shed and failures are how many in each step.",
     )
-    .unit("bytes", NO_COLLECTOR)
-    .base(BLUE)
+    .unit("short", NO_STORE)
+    .alert(0.5 * STORE_QUEUE, RED, "TaskpulseStoreBehind")
     .query(
-        "max(otelcol_process_memory_rss_bytes{COLLECTOR})",
-        "resident",
+        "max by (instance) (taskpulse_store_queue{OWN})",
+        "{{instance}} waiting",
     )
     .query(
-        "max(otelcol_process_runtime_heap_alloc_bytes{COLLECTOR})",
-        "heap",
+        "sum by (instance) (increase(taskpulse_store_shed_total{OWN}[$__rate_interval]))",
+        "{{instance}} shed",
+    )
+    .query(
+        "sum by (instance) (increase(taskpulse_store_failures_total{OWN}[$__rate_interval]))",
+        "{{instance}} failures",
     )
 }
 
 fn memory() -> Panel {
     Panel::new(
         Kind::Lines,
-        "Memory of taskpulse, by instance",
-        "Resident. It follows the active tasks and the history; a floor that rises over hours \
-         is a leak.",
+        "Memory, by instance and of the collector",
+        "Resident; of the collector also what its heap holds. taskpulse's follows the active \
+         tasks and the history; a floor that rises over hours is a leak. The collector refuses \
+         what comes at its limit, which taskpulse then tries again.",
     )
     .unit("bytes", SILENT)
     .base(BLUE)
     .query(
         "max by (instance) (process_memory_usage_bytes{OWN})",
         "{{instance}}",
+    )
+    .query(
+        "max(otelcol_process_memory_rss_bytes{COLLECTOR})",
+        "collector",
+    )
+    .query(
+        "max(otelcol_process_runtime_heap_alloc_bytes{COLLECTOR})",
+        "collector's heap",
     )
 }
 

@@ -10,6 +10,17 @@ pub(super) const NOTHING_BEGUN: &str = "no task name is known yet: nothing was b
 /// Why a panel of instances is empty.
 pub(super) const SILENT: &str = "no instance reports";
 
+/// Tasks that were found lost, by series: those of a process that is younger than
+/// so many seconds, and what others have found in this window. A start counts them
+/// at once, so its series are born with their value, which no rate sees.
+pub(super) fn found_lost(seconds: &str, window: &str) -> String {
+    let lost = r#"taskpulse_task_transitions_total{NAMED,task_state="lost"}"#;
+    format!(
+        "({lost} and on (job, instance) process_uptime_seconds{{OWN}} < {seconds})
+         or increase({lost}[{window}])"
+    )
+}
+
 pub(super) fn ages() -> Panel {
     Panel::new(
         Kind::Ages,
@@ -51,8 +62,8 @@ pub(super) fn succeeded() -> Panel {
     Panel::new(
         Kind::Lines,
         "Tasks that succeeded, over the last five minutes",
-        "By name, cancelled ones left out. Below the line, which is the objective of 99 %, \
-         the name spends its error budget: open its failed traces from the table above.",
+        "By name, cancelled and lost ones left out. Below the line, which is the objective of \
+         99 %, the name spends its error budget: open its failed traces from the table above.",
     )
     .unit("percentunit", "no task ended in the last five minutes")
     .base(RED)
@@ -62,7 +73,8 @@ pub(super) fn succeeded() -> Panel {
         r#"sum by (task_name)
            (rate(taskpulse_task_transitions_total{NAMED,task_state="succeeded"}[5m]))
            / (sum by (task_name)
-           (rate(taskpulse_task_transitions_total{NAMED,task_state!~"running|cancelled"}[5m]))
+           (rate(taskpulse_task_transitions_total{
+               NAMED,task_state!~"running|cancelled|lost"}[5m]))
            > 0)"#,
         "{{task_name}}",
     )
@@ -74,7 +86,8 @@ pub(super) fn states() -> Panel {
         Kind::Lines,
         "Tasks per second, by the state they enter",
         "running is the begins, the others are the ends. Begins without ends pile up; \
-         failed, timed_out and interrupted are the bad ends.",
+         failed, timed_out and interrupted are the bad ends. lost is of tasks that another \
+         process had begun, which a start found.",
     )
     .unit("cps", NOTHING_BEGUN)
     .color("running", BLUE)

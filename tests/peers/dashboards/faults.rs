@@ -22,7 +22,7 @@ const FRAGILE: [(&str, &str); 6] = [
 const VERSION: &str = "9.9.9";
 
 /// Alerts whose expressions hold after all of this.
-pub(crate) const TRIPPED: [&str; 11] = [
+pub(crate) const TRIPPED: [&str; 12] = [
     "TaskpulseDown",
     "TaskpulseRestarting",
     "TaskpulseAtCapacity",
@@ -34,10 +34,11 @@ pub(crate) const TRIPPED: [&str; 11] = [
     "TaskpulseExportFailing (failing)",
     "TaskpulseCollectorLosing",
     "TaskpulsePingForced",
+    "TaskpulseStoreDown",
 ];
 
 /// Kills, outages, refusals and failures. Afterwards everything is there again,
-/// the second instance in another version, and its status is forced.
+/// the second instance in another version, its status is forced, and its store is gone.
 pub(crate) fn inject(site: &mut Site) {
     sends_nowhere(site);
     start_again(site, &FRAGILE);
@@ -49,6 +50,11 @@ pub(crate) fn inject(site: &mut Site) {
     upgraded.push(("OTEL_RESOURCE_ATTRIBUTES", &resource));
     start_again(site, &upgraded);
     force(site);
+    site.remove_store();
+    known(
+        site,
+        r#"taskpulse_store_up{job="taskpulse",instance="demo"} == 0"#,
+    );
     upgraded_everywhere(site);
     site.await_scrapes(2);
 }

@@ -237,6 +237,9 @@ fn decoded(text: &str) -> String {
         .into_owned()
 }
 
+/// What finds nothing while all is well: no process was killed.
+pub(crate) const LOST: &str = "Lost ones, in Jaeger";
+
 /// Links to Jaeger that find nothing, whatever line they are clicked on, or that
 /// ask for what Jaeger does not know.
 pub(crate) fn to_jaeger(clicks: &[Click], scope: &Scope, site: &Site) -> Vec<String> {
@@ -262,9 +265,9 @@ pub(crate) fn to_jaeger(clicks: &[Click], scope: &Scope, site: &Site) -> Vec<Str
         }
         let (board, count) = (&clicks[0].board, clicks.len());
         println!("{board} / {panel} / {title}: {count} lines, {most} traces at most");
-        if most == 0 {
+        if (most == 0) != (title == LOST) {
             found.push(format!(
-                "{board} / {panel} / {title} finds no trace: {}",
+                "{board} / {panel} / {title} finds {most} traces: {}",
                 clicks[0].url
             ));
         }

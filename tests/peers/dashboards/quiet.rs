@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{
     JOBS,
     ask::{self, Series},
@@ -42,12 +44,13 @@ pub(crate) fn prometheus(site: &Site) -> Vec<String> {
     found.map(|what| format!("Prometheus: {what}")).collect()
 }
 
-/// Tasks that each instance says are running, by name.
-fn registry(instances: &[&Process]) -> BTreeMap<String, f64> {
+/// Tasks that each instance says are running, by name: those of which `counts` holds.
+fn registry(instances: &[&Process], counts: impl Fn(&Value) -> bool) -> BTreeMap<String, f64> {
     let mut running = BTreeMap::new();
     for instance in instances {
         let page = instance.get("/tasks?state=running&limit=1000").json();
-        for task in page["tasks"].as_array().expect("tasks") {
+        let tasks = page["tasks"].as_array().expect("tasks").iter();
+        for task in tasks.filter(|task| counts(task)) {
             let name = task["name"].as_str().expect("a name").to_owned();
             *running.entry(name).or_insert(0.0) += 1.0;
         }
@@ -112,24 +115,39 @@ fn by_name(row: &Row) -> BTreeMap<String, f64> {
 
 /// Every row that shows active tasks by name shows those of the registry.
 pub(crate) fn active(rows: &[Row], site: &Site) -> Vec<String> {
-    let wanted = registry(&[&site.taskpulse, &site.demo]);
-    let shows = |row: &&Row| {
-        row.sent
-            .starts_with("sum by (task_name) (taskpulse_task_active{")
-    };
+    let wanted = registry(&[&site.taskpulse, &site.demo], |_| true);
+    shown(rows, "active", &wanted)
+}
+
+/// So does every row that shows those that are overdue, or stalled.
+pub(crate) fn late(rows: &[Row], site: &Site) -> Vec<String> {
+    let instances = [&site.taskpulse, &site.demo];
+    let mut found = Vec::new();
+    for condition in ["overdue", "stalled"] {
+        let wanted = registry(&instances, |task| task[condition] == true);
+        if wanted.is_empty() {
+            found.push(format!("no task is {condition}"));
+        }
+        found.extend(shown(rows, condition, &wanted));
+    }
+    found
+}
+
+/// Rows that show this gauge of tasks by name, and not what was wanted.
+fn shown(rows: &[Row], gauge: &str, wanted: &BTreeMap<String, f64>) -> Vec<String> {
+    let start = format!("sum by (task_name) (taskpulse_task_{gauge}{{");
+    let shows = |row: &&Row| row.sent.starts_with(&start);
     let rows: Vec<&Row> = rows.iter().filter(shows).collect();
     let mut found = Vec::new();
     if rows.len() < JOBS.len() {
-        found.push("no panel shows active tasks by name".to_owned());
+        found.push(format!("no panel shows {gauge} tasks by name"));
     }
     for row in rows {
         let got = by_name(row);
-        println!(
-            "active: registry {wanted:?}, {} {got:?} ({})",
-            row.panel, row.job
-        );
-        if got != wanted {
-            found.push(said(row, &format!("{got:?} active, registry {wanted:?}")));
+        let (panel, job) = (&row.panel, &row.job);
+        println!("{gauge}: registry {wanted:?}, {panel} {got:?} ({job})");
+        if got != *wanted {
+            found.push(said(row, &format!("{got:?} {gauge}, registry {wanted:?}")));
         }
     }
     found

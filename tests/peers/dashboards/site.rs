@@ -32,8 +32,8 @@ pub(crate) struct Site {
     pub(crate) prometheus: SocketAddr,
     _prometheus: Peer,
     ports: Ports,
-    /// Holds the rules.
-    _folder: TempDir,
+    /// Holds the rules, and the stores of both instances.
+    folder: TempDir,
 }
 
 // === impl Site ===
@@ -51,8 +51,9 @@ impl Site {
             own,
         };
         let collector = collector(ports, &[]);
-        let taskpulse = agent("taskpulse", otlp, free_address(), &[]);
-        let demo = agent("demo", otlp, free_address(), &[]);
+        let stores = ["taskpulse", "demo"].map(|service| stored(&folder, service));
+        let taskpulse = agent("taskpulse", otlp, free_address(), &[(STORE, &stores[0])]);
+        let demo = agent("demo", otlp, free_address(), &[(STORE, &stores[1])]);
         let listen = free_address();
         let targets = [
             ("taskpulse:8080", taskpulse.address),
@@ -70,7 +71,7 @@ impl Site {
             prometheus: listen,
             _prometheus: prometheus,
             ports,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -79,7 +80,9 @@ impl Site {
         let address = self.demo.address;
         self.demo.signal(Signal::KILL);
         self.demo.wait();
-        self.demo = agent("demo", self.ports.otlp, address, variables);
+        let store = stored(&self.folder, "demo");
+        let variables = [variables, &[(STORE, &store)]].concat();
+        self.demo = agent("demo", self.ports.otlp, address, &variables);
     }
 
     /// Puts a program of this test in the place of the second instance.
@@ -87,8 +90,15 @@ impl Site {
         let address = self.demo.address;
         self.demo.signal(Signal::KILL);
         self.demo.wait();
-        let variables = environment("demo", self.ports.otlp, address, variables);
+        let store = stored(&self.folder, "demo");
+        let variables = [variables, &[(STORE, &store)]].concat();
+        let variables = environment("demo", self.ports.otlp, address, &variables);
         self.demo = Process::spawn_test(test, &borrowed(&variables));
+    }
+
+    /// Takes the second instance's store away from under it.
+    pub(crate) fn remove_store(&self) {
+        fs::remove_file(stored(&self.folder, "demo")).expect("it is there");
     }
 
     /// Starts a collector that was killed again, with other times and sizes.
@@ -130,6 +140,14 @@ impl Site {
             fresh > 0.0 && fresh >= count("count(up)")
         });
     }
+}
+
+/// Where an instance writes its tasks.
+const STORE: &str = "TASKPULSE_STORE";
+
+fn stored(folder: &TempDir, service: &str) -> String {
+    let file = folder.path().join(service).with_extension("db");
+    file.display().to_string()
 }
 
 /// Unix seconds.
