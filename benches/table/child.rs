@@ -23,7 +23,7 @@ pub(crate) struct Child {
 
 /// Where a child with telemetry sends it, and what it prints.
 #[derive(Clone, Copy)]
-pub(crate) struct Telling {
+pub(crate) struct Telling<'a> {
     /// None where the SDK is disabled.
     pub(crate) to: Option<SocketAddr>,
     /// `RUST_LOG`.
@@ -32,6 +32,8 @@ pub(crate) struct Telling {
     pub(crate) queue: u32,
     /// `TASKPULSE_CHECKPOINTS`.
     pub(crate) checkpoints: &'static str,
+    /// `TASKPULSE_STORE`.
+    pub(crate) store: &'a str,
 }
 
 // === impl Child ===
@@ -45,7 +47,7 @@ impl Child {
     /// The same with telemetry, and with nothing in the environment but what
     /// says so. Its log goes to where it costs least, so it talks on standard
     /// error.
-    pub(crate) fn telling(role: Role, telling: Telling) -> Outcome<Self> {
+    pub(crate) fn telling(role: Role, telling: Telling<'_>) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg(role.name())
@@ -53,6 +55,7 @@ impl Child {
             .env("RUST_LOG", telling.log)
             .env("TASKPULSE_HOST", "127.0.0.1")
             .env("TASKPULSE_CHECKPOINTS", telling.checkpoints)
+            .env("TASKPULSE_STORE", telling.store)
             .env("TASKPULSE_PORT", free_address()?.port().to_string())
             .env("OTEL_BSP_MAX_QUEUE_SIZE", telling.queue.to_string())
             // Soon quiet again after each round.
@@ -138,7 +141,7 @@ impl Drop for Child {
 
 // === impl Telling ===
 
-impl Telling {
+impl Telling<'_> {
     /// As many as there are unless it is said.
     pub(crate) const QUEUE: u32 = 16_384;
 
@@ -148,6 +151,7 @@ impl Telling {
         log: "off",
         queue: Self::QUEUE,
         checkpoints: "off",
+        store: "memory",
     };
 }
 

@@ -22,6 +22,9 @@ const NAMES: u32 = 50;
 /// Tasks that are begun in a row while many are; the log is written in between.
 const CHUNK: u32 = 1_000;
 
+/// Longer than anything is measured.
+const LONG: Duration = Duration::from_secs(3_600);
+
 /// How often a paced run looks at the clock.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -76,7 +79,14 @@ fn follow(order: &[&str], tasks: &Tasks, held: &mut Vec<TaskHandle>) -> Outcome<
             Ok(took.to_string())
         }
         ["paced", rate, seconds] => paced(tasks, rate.parse()?, seconds.parse()?),
-        ["hold", number] => Ok(hold(tasks, number.parse()?, held)?.to_string()),
+        ["hold", number] => Ok(hold(tasks, number.parse()?, held, begin)?.to_string()),
+        ["bound", number] => Ok(hold(tasks, number.parse()?, held, begin_bound)?.to_string()),
+        ["names"] => {
+            for name in (0..NAMES).map(named) {
+                begin(tasks, &name, 0)?.succeed();
+            }
+            Ok(String::new())
+        }
         _ => Err("no such order".into()),
     }
 }
@@ -89,14 +99,36 @@ fn begin(tasks: &Tasks, name: &str, page: u32) -> Outcome<TaskHandle> {
     Ok(task.start()?)
 }
 
+/// The same with a deadline, which one in ten is past at once, and a limit of
+/// silence.
+fn begin_bound(tasks: &Tasks, name: &str, page: u32) -> Outcome<TaskHandle> {
+    let deadline = if page.is_multiple_of(10) { TICK } else { LONG };
+    let task = tasks
+        .begin(name)
+        .metadata("data_id", "sample_data")
+        .metadata("page", page)
+        .deadline(deadline)
+        .stall_after(LONG);
+    Ok(task.start()?)
+}
+
+fn named(number: u32) -> String {
+    format!("name-{number}")
+}
+
 /// Begins many tasks; the bytes of resident memory that one takes.
-fn hold(tasks: &Tasks, number: u32, held: &mut Vec<TaskHandle>) -> Outcome<f64> {
+fn hold(
+    tasks: &Tasks,
+    number: u32,
+    held: &mut Vec<TaskHandle>,
+    begin: fn(&Tasks, &str, u32) -> Outcome<TaskHandle>,
+) -> Outcome<f64> {
     held.reserve(number as usize);
     // What is paid once, is paid.
-    begin(tasks, "name-0", 0)?.succeed();
+    begin(tasks, &named(0), 0)?.succeed();
     let before = resident()?;
     for page in 0..number {
-        held.push(begin(tasks, &format!("name-{}", page % NAMES), page)?);
+        held.push(begin(tasks, &named(page % NAMES), page)?);
         if page % CHUNK == 0 {
             thread::sleep(5 * TICK);
         }
@@ -106,11 +138,12 @@ fn hold(tasks: &Tasks, number: u32, held: &mut Vec<TaskHandle>) -> Outcome<f64> 
 }
 
 /// Begins and ends tasks at this rate. How many there were, the seconds that
-/// took, then p50 and p99 of begin and of end in microseconds.
+/// took, then p50 and p99 of begin, of end and of both in microseconds.
 fn paced(tasks: &Tasks, rate: u32, seconds: u32) -> Outcome<String> {
     let number = (rate * seconds) as usize;
     let mut begins = Vec::with_capacity(number);
     let mut ends = Vec::with_capacity(number);
+    let mut both = Vec::with_capacity(number);
     let ticks = seconds * 1_000;
     let started = Instant::now();
     for tick in 0..ticks {
@@ -123,15 +156,18 @@ fn paced(tasks: &Tasks, rate: u32, seconds: u32) -> Outcome<String> {
             task.succeed();
             begins.push((begun - at).as_secs_f64() * 1e6);
             ends.push(begun.elapsed().as_secs_f64() * 1e6);
+            both.push(at.elapsed().as_secs_f64() * 1e6);
         }
     }
     Ok(format!(
-        "{} {:.3} {:.1} {:.1} {:.1} {:.1}",
+        "{} {:.3} {:.1} {:.1} {:.1} {:.1} {:.1} {:.1}",
         begins.len(),
         started.elapsed().as_secs_f64(),
         percentile(&begins, 0.5),
         percentile(&begins, 0.99),
         percentile(&ends, 0.5),
         percentile(&ends, 0.99),
+        percentile(&both, 0.5),
+        percentile(&both, 0.99),
     ))
 }

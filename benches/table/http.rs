@@ -8,7 +8,7 @@ use super::{
     load::{latencies, rate},
     report::{Measured, median, percentile},
     roles::Role,
-    scrape::Losses,
+    scrape::{Losses, bound_and_idle},
 };
 
 pub(crate) const PING: &str = "GET /ping HTTP/1.1\r\nHost: bench\r\n\r\n";
@@ -59,6 +59,12 @@ pub(crate) fn ping_in_a_crowd() -> Outcome<Measured> {
     })
 }
 
+/// Time per request with many tasks that have deadlines to that without.
+pub(crate) fn ping_beside_deadlines() -> Outcome<Measured> {
+    let [bound, idle] = bound_and_idle()?;
+    between(bound, idle, PING, |bound, idle| idle / bound)
+}
+
 /// Loads two servers in turn; a ratio is one of their rates.
 fn duel(
     one: Role,
@@ -66,8 +72,17 @@ fn duel(
     request: &'static str,
     ratio: fn(f64, f64) -> f64,
 ) -> Outcome<Measured> {
-    let mut one = Side::start(Child::playing(one)?, request)?;
-    let mut other = Side::start(Child::playing(other)?, request)?;
+    between(Child::playing(one)?, Child::playing(other)?, request, ratio)
+}
+
+fn between(
+    one: Child,
+    other: Child,
+    request: &'static str,
+    ratio: fn(f64, f64) -> f64,
+) -> Outcome<Measured> {
+    let mut one = Side::start(one, request)?;
+    let mut other = Side::start(other, request)?;
     Ok(Measured {
         rounds: in_turn(&mut one, &mut other, request, ratio)?,
         figures: format!("{one}; {other}"),
@@ -96,6 +111,7 @@ pub(crate) fn exporting() -> Outcome<Measured> {
                 log: "warn",
                 queue: Telling::QUEUE,
                 checkpoints: "5s",
+                store: "memory",
             },
         )?;
         Side::start(child, INVOCATION)
@@ -138,6 +154,7 @@ fn beside(useless: SocketAddr) -> Outcome<Measured> {
             log: "warn",
             queue: Telling::QUEUE,
             checkpoints: "5s",
+            store: "memory",
         };
         let mut server = Child::telling(Role::Full, telling)?;
         rate(server.address()?, INVOCATION, WARM_UP)?;

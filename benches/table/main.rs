@@ -1,6 +1,6 @@
 //! How fast and how small taskpulse is: one Markdown table.
 //!
-//! `cargo bench` measures every row and takes about seven minutes; `cargo bench
+//! `cargo bench` measures every row and takes about ten minutes; `cargo bench
 //! -- ping` measures the rows whose names contain `ping`. What is compared is
 //! measured alternately in one run, so a busy machine disturbs both sides; a
 //! ratio is the median of those of neighbouring rounds. A missed bound is said
@@ -23,11 +23,13 @@ mod child;
 mod full;
 mod http;
 mod load;
+mod paced;
 mod receiver;
 mod report;
 mod roles;
 mod scrape;
 mod start;
+mod store;
 mod telemetry;
 mod tracking;
 
@@ -39,7 +41,7 @@ use roles::Role;
 /// Whatever goes wrong ends the program.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 31] = [
     Row {
         name: "ping",
         what: "`GET /ping` requests/s, 32 connections",
@@ -81,6 +83,20 @@ const ROWS: [Row; 20] = [
         against: "1 thread",
         bound: Bound::AtMost(1.5),
         measure: tracking::two_threads,
+    },
+    Row {
+        name: "heartbeat",
+        what: "a heartbeat of a task that has a limit of silence",
+        against: "",
+        bound: Bound::Under(200.0, "ns"),
+        measure: tracking::heartbeat,
+    },
+    Row {
+        name: "progress",
+        what: "a progress with a message of such a task",
+        against: "",
+        bound: Bound::Under(300.0, "ns"),
+        measure: tracking::progress,
     },
     Row {
         name: "memory",
@@ -132,6 +148,55 @@ const ROWS: [Row; 20] = [
         measure: telemetry::between_checkpoints,
     },
     Row {
+        name: "checkpoints-1000",
+        what: "p99 of begin + end, 1,000 tasks a second, all telemetry, 1,000 checkpoints a second of 10,000 other tasks",
+        against: "no checkpoints",
+        bound: Bound::AtMost(1.2),
+        measure: paced::checkpoints_at_1_000,
+    },
+    Row {
+        name: "checkpoints-10000",
+        what: "the same at 10,000 tasks a second",
+        against: "no checkpoints",
+        bound: Bound::AtMost(1.2),
+        measure: paced::checkpoints_at_10_000,
+    },
+    Row {
+        name: "checkpoints-flat-out",
+        what: "the same as fast as it goes, mean time",
+        against: "no checkpoints",
+        bound: Bound::AtMost(1.2),
+        measure: paced::checkpoints_flat_out,
+    },
+    Row {
+        name: "store-1000",
+        what: "p99 of begin + end, 1,000 tasks a second, all telemetry, written to a store",
+        against: "memory alone",
+        bound: Bound::AtMost(1.2),
+        measure: store::at_1_000,
+    },
+    Row {
+        name: "store-10000",
+        what: "the same at 10,000 tasks a second",
+        against: "memory alone",
+        bound: Bound::AtMost(1.2),
+        measure: store::at_10_000,
+    },
+    Row {
+        name: "store-flat-out",
+        what: "the same as fast as it goes, mean time",
+        against: "memory alone",
+        bound: Bound::Shown("times"),
+        measure: store::flat_out,
+    },
+    Row {
+        name: "store-start",
+        what: "start of the binary to the first 200 on `/ping`, with 100,000 tasks of a killed process in its store",
+        against: "",
+        bound: Bound::Under(2_000.0, "ms"),
+        measure: store::start_with_many,
+    },
+    Row {
         name: "telemetry-busy",
         what: "spans and lines dropped at 20,000 tasks a second for 60 s",
         against: "",
@@ -158,6 +223,20 @@ const ROWS: [Row; 20] = [
         against: "",
         bound: Bound::Under(50.0, "ms"),
         measure: scrape::crowd,
+    },
+    Row {
+        name: "deadlines-metrics",
+        what: "`GET /metrics` with 100,000 active tasks that have deadlines, 10,000 of them past",
+        against: "as many names, no task",
+        bound: Bound::AtMost(1.2),
+        measure: scrape::deadlines,
+    },
+    Row {
+        name: "deadlines-ping",
+        what: "`GET /ping` beside those tasks, time per request, 32 connections",
+        against: "idle",
+        bound: Bound::AtMost(1.2),
+        measure: http::ping_beside_deadlines,
     },
     Row {
         name: "collector-refused",

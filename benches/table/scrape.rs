@@ -15,12 +15,21 @@ use super::{
 };
 
 const SCRAPES: usize = 20;
+const MANY_SCRAPES: usize = 101;
+
+/// How many tasks have deadlines.
+const BOUND: u32 = 100_000;
+
+/// How many of these are past theirs.
+const PAST: f64 = 10_000.0;
 
 /// What an app says it has lost.
 pub(crate) struct Losses {
     pub(crate) spans: f64,
     /// Spans, metrics and lines.
     pub(crate) all: f64,
+    /// What it has made, beside.
+    pub(crate) checkpoints: f64,
 }
 
 /// Milliseconds with many active tasks of as many names as are told apart.
@@ -41,6 +50,41 @@ pub(crate) fn crowd() -> Outcome<Measured> {
         rounds,
         figures: format!("{lines} lines; {:.1} ms with no task", median(&alone)),
     })
+}
+
+/// Time with many active tasks that have deadlines to that with as many names and
+/// no task.
+pub(crate) fn deadlines() -> Outcome<Measured> {
+    let [bound, idle] = bound_and_idle()?;
+    let (bound, idle) = (bound.address()?, idle.address()?);
+    let (mut times, mut rounds) = ([const { Vec::new() }; 2], Vec::new());
+    for _ in 0..MANY_SCRAPES {
+        let took = [scrape(bound)?.1, scrape(idle)?.1];
+        times[0].push(took[0]);
+        times[1].push(took[1]);
+        rounds.push(took[0] / took[1]);
+    }
+    let [bound, idle] = times.map(|times| median(&times));
+    Ok(Measured {
+        rounds,
+        figures: format!("{bound:.2} ms, {idle:.2} ms"),
+    })
+}
+
+/// An app with many tasks that have deadlines, some of them past, and one that has
+/// had tasks of the same names.
+pub(crate) fn bound_and_idle() -> Outcome<[Child; 2]> {
+    let mut bound = Child::telling(Role::Full, Telling::NOTHING)?;
+    let mut idle = Child::telling(Role::Full, Telling::NOTHING)?;
+    for child in [&mut bound, &mut idle] {
+        child.ask("names")?;
+    }
+    bound.figures::<1>(&format!("bound {BOUND}"))?;
+    // Those that are past are noticed within a second.
+    while sum(&scrape(bound.address()?)?.0, "taskpulse_task_overdue", "") < PAST {
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok([bound, idle])
 }
 
 /// The text, and the milliseconds that it took.
@@ -69,11 +113,17 @@ impl Losses {
                 return Ok(Self {
                     spans: dropped("signal=\"traces\""),
                     all: dropped(""),
+                    checkpoints: single(&text, "taskpulse_checkpoint_exported_total")?,
                 });
             }
             thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// What an app says of a metric that has no labels.
+pub(crate) fn asked(address: SocketAddr, metric: &str) -> Outcome<f64> {
+    single(&scrape(address)?.0, metric)
 }
 
 /// Adds up the series of a metric that have this label.
@@ -83,4 +133,12 @@ fn sum(text: &str, metric: &str, label: &str) -> f64 {
         labels.contains(label).then(|| value.parse::<f64>().ok())?
     });
     series.sum()
+}
+
+/// The value of a metric that has no labels.
+fn single(text: &str, metric: &str) -> Outcome<f64> {
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+    let value = value.ok_or_else(|| format!("there is no {metric}"))?;
+    Ok(value.parse()?)
 }

@@ -140,10 +140,10 @@ pub(crate) fn calm() -> Outcome<Measured> {
     let mut all = [const { Vec::new() }; 2];
     for _ in 0..CALM_PAIRS {
         for (child, all) in sides.iter_mut().zip(&mut all) {
-            all.push(child.figures::<6>(&order)?);
+            all.push(child.figures::<8>(&order)?);
         }
     }
-    for [_, _, _, begin, _, end] in &all[0] {
+    for [_, _, _, begin, _, end, ..] in &all[0] {
         rounds.push(begin + end);
     }
     let written = all.map(|all| {
@@ -183,7 +183,7 @@ impl Run {
             ..Telling::everything(&collector)?
         };
         let mut child = Child::telling(Role::Full, telling)?;
-        let [ended, seconds, ..] = child.figures::<6>(&format!("paced {rate} {seconds}"))?;
+        let [ended, seconds, ..] = child.figures::<8>(&format!("paced {rate} {seconds}"))?;
         let losses = Losses::once_sent(child.address()?)?;
         let [taken] = collector.figures("count")?;
         Ok(Self {
@@ -209,14 +209,15 @@ impl Run {
 
 // === impl Telling ===
 
-impl Telling {
+impl Telling<'_> {
     /// Spans and metrics to this collector, two lines a task to the log.
-    fn everything(collector: &Child) -> Outcome<Self> {
+    pub(crate) fn everything(collector: &Child) -> Outcome<Self> {
         Ok(Self {
             to: Some(collector.address()?),
             log: "info",
             queue: Self::QUEUE,
             checkpoints: "5s",
+            store: "memory",
         })
     }
 }

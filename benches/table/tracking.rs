@@ -19,11 +19,39 @@ use super::{
 const ROUNDS: usize = 11;
 const OPERATIONS: u32 = 300_000;
 
+/// Of this a task is not capable that gives signs of life without a pause.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// Nanoseconds.
 pub(crate) fn begin_end() -> Outcome<Measured> {
     let tasks = App::new().tasks();
     Ok(Measured {
         rounds: rounds(|| newest(&tasks))?,
+        figures: String::new(),
+    })
+}
+
+/// Nanoseconds of a sign of life, of a task that ends unless it gives some.
+pub(crate) fn heartbeat() -> Outcome<Measured> {
+    sign_of_life(|task| task.heartbeat())
+}
+
+/// The same with how far it is, and words of which most are not looked at.
+pub(crate) fn progress() -> Outcome<Measured> {
+    sign_of_life(|task| task.progress(0.4, "page 4 of 10"))
+}
+
+fn sign_of_life(give: fn(&TaskHandle)) -> Outcome<Measured> {
+    let tasks = App::new().tasks();
+    let task = tasks.begin("bench").stall_after(SILENT).start()?;
+    let rounds = rounds(|| {
+        timed(|| {
+            give(&task);
+            Ok(())
+        })
+    })?;
+    Ok(Measured {
+        rounds,
         figures: String::new(),
     })
 }
