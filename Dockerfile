@@ -41,7 +41,8 @@ COPY examples examples
 COPY benches benches
 RUN find src examples -name '*.rs' -exec touch {} + \
  && cargo build --locked --profile "$PROFILE" --bin taskpulse \
- && install -D -m 0755 target/*/taskpulse /image/usr/local/bin/taskpulse
+ && install -D -m 0755 target/*/taskpulse /image/usr/local/bin/taskpulse \
+ && mkdir /tasks
 
 # === run ===
 # libc, libgcc and the certificates of public authorities; no shell, no package
@@ -58,12 +59,14 @@ LABEL org.opencontainers.image.title="taskpulse" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${RUNTIME}"
 COPY --from=build /image /
+# For a volume with the file of TASKPULSE_STORE: an empty one takes this owner over.
+COPY --from=build --chown=65532:65532 /tasks /var/lib/taskpulse
 COPY LICENSE /usr/share/doc/taskpulse/LICENSE
 # Loopback cannot be reached from outside a container. Said here, since not every
 # runtime leaves a mark by which the program would know that it is in one.
 ENV TASKPULSE_HOST=0.0.0.0
 EXPOSE 8080
-# Nothing is written: the root may be read-only. `nonroot` of the base, as a
+# Nothing is written but that file: the root may be read-only. `nonroot` of the base, as a
 # number, so that Kubernetes' runAsNonRoot can tell.
 USER 65532:65532
 # The first check comes after one interval, so that is kept short.

@@ -18,10 +18,11 @@ use axum::{
     routing::get,
 };
 use futures_util::{Stream, StreamExt as _, stream};
+use serde_json::{Value, json};
 use taskpulse::App;
 use tokio::{runtime::Builder, sync::Semaphore, time::sleep};
 
-use crate::harness::{Client, Server, eventually};
+use crate::harness::{Client, Process, Server, eventually};
 
 /// The name of the threads that user code belongs on.
 const WORK: &str = "work-of-the-test";
@@ -345,4 +346,44 @@ fn a_source_that_fails_at_once_is_told_from_a_whole_answer() {
     let panicked = server.get("/panics");
     assert_eq!(panicked.status, 500);
     assert_eq!(panicked.error(), "the handler panicked");
+}
+
+/// A stream of the agent's whose reader has had its first item.
+fn reading(agent: &Process) -> Client {
+    let body = json!({"action": "stream", "seconds": 3600}).to_string();
+    let length = body.len();
+    let mut reader = agent.client();
+    reader.send(format!(
+        "POST /invocations HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n{body}"
+    ));
+    assert_eq!(reader.head().status, 200);
+    assert!(reader.chunk().is_some());
+    reader
+}
+
+/// The agent's tasks of streams, the newest first.
+fn streaming(agent: &Process) -> [Value; 2] {
+    let mut page = agent.get("/tasks?name=streaming").json();
+    [0, 1].map(|at| page["tasks"][at].take())
+}
+
+/// Nobody hears of its progress any more: for the agent, as for who watches it, it hangs.
+#[test]
+fn the_task_of_a_stream_that_is_left_stalls() {
+    let agent = Process::spawn(&[]);
+    let left = reading(&agent);
+    let mut read = reading(&agent);
+    drop(left);
+    eventually("it is stalled", || {
+        // An item a second.
+        assert!(read.chunk().is_some());
+        streaming(&agent)[1]["stalled"] == true
+    });
+    let [read, left] = streaming(&agent);
+    for (task, stalled) in [(read, false), (left, true)] {
+        assert_eq!(task["stalled"], stalled, "{task}");
+        assert_eq!(task["state"], "running", "{task}");
+        assert!(task["progress"].is_number(), "{task}");
+        assert!(task["deadline"].is_string(), "{task}");
+    }
 }

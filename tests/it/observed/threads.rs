@@ -59,7 +59,10 @@ fn child() {
         tokio::task::spawn_blocking(move || crowd(&tasks))
             .await
             .unwrap();
-        assert_eq!(spans.get_finished_spans().unwrap().len(), THREADS);
+        // On a busy machine some are old enough for a checkpoint.
+        let spans = spans.get_finished_spans().unwrap();
+        let tasks = spans.iter().filter(|span| span.name == "threaded");
+        assert_eq!(tasks.count(), THREADS);
         println!(
             "{}",
             json!({"message": "listening", "address": address.to_string()})

@@ -139,7 +139,7 @@ async fn checkpoints_tile_a_tasks_time_at_doubling_intervals() {
             assert!(said.is_some(), "no {key}");
             assert_eq!(attribute(checkpoint, key), said, "{key}");
         }
-        for key in ["task.state", "task.stage"] {
+        for key in ["task.state", "task.stage", "task.condition"] {
             assert_eq!(attribute(checkpoint, key), None, "{key}");
         }
     }
@@ -348,12 +348,14 @@ async fn a_condition_is_shown_when_it_begins() {
         let found = attributes.find(|attribute| attribute.key.as_str() == key);
         found.map(|attribute| attribute.value.clone())
     };
+    assert_eq!(attribute(stalled, "task.condition"), Some("stalled".into()));
     assert_eq!(attribute(stalled, "task.progress"), Some(Value::F64(0.4)));
     let message = Some(Value::from("page 4 of 10"));
     assert_eq!(attribute(stalled, "task.progress.message"), message);
     sleep(SECOND).await;
     let overdue = &checkpoints(&app)[1];
     assert_eq!(overdue.events.events[0].name, "task.overdue");
+    assert_eq!(attribute(overdue, "task.condition"), Some("overdue".into()));
     assert_eq!(overdue.start_time, stalled.end_time);
     task.succeed();
 }
