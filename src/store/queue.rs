@@ -322,3 +322,41 @@ impl State {
         self.changed.is_empty() && self.owed.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TaskHandle, Tasks, task::Limits, track::Tracker};
+
+    #[test]
+    fn an_end_is_kept_from_the_moment_that_its_begin_may_be_written() {
+        let tracker = Arc::new(Tracker::new(Limits {
+            history: 10,
+            max_active: 10,
+        }));
+        let tasks = Tasks::new(Arc::clone(&tracker));
+        let begin = || tasks.begin("import").start().unwrap();
+        let handles = [begin(), begin(), begin()];
+        let task = |handle: &TaskHandle| tracker.registry().task(handle.id()).unwrap();
+        let [first, second, third] = handles.each_ref().map(task);
+        let room = Room {
+            tasks: 1,
+            ..Room::ENOUGH
+        };
+        let queue = Queue::new(room);
+        let end = Note::Ended { bytes: 0 };
+        queue.note(&first, Note::Begun);
+        let mut taken = Vec::new();
+        queue.take(9, &mut taken);
+        // The writer is about to write it. There is no room for anything else.
+        queue.note(&second, Note::Begun);
+        queue.note(&third, Note::Begun);
+        queue.note(&third, end);
+        queue.note(&first, end);
+        assert_eq!((queue.waiting(), queue.shed()), (2, 1));
+        queue.take(9, &mut taken);
+        let ids: Vec<_> = taken.iter().map(|task| task.id).collect();
+        assert_eq!(ids, [first.id, second.id, first.id]);
+        assert!(queue.take_debt(), "the third one runs, as far as is known");
+    }
+}

@@ -1,5 +1,6 @@
 //! The writer and its queue, on a store whose faults the test decides.
 
+mod failing;
 mod shelf;
 mod takeover;
 
@@ -161,52 +162,6 @@ fn what_was_shed_is_written_when_there_is_time() {
 }
 
 #[test]
-fn what_fails_is_tried_again() {
-    let shelf = Shelf::default();
-    let (tracker, tasks) = open(&shelf, Room::ENOUGH);
-    assert_eq!(health(&tracker).fault, None);
-    shelf.with(|state| state.fault = Some(fault(FaultKind::Passing)));
-    let handle = tasks.begin("import").start().unwrap();
-    eventually("the fault shows", || health(&tracker).fault.is_some());
-    let said = health(&tracker);
-    assert_eq!(said.fault.as_deref(), Some("the shelf has fallen down"));
-    assert!(said.failures > 0);
-    assert_eq!(shelf.running(), Vec::<u64>::new());
-    shelf.with(|state| state.fault = None);
-    eventually("it works again", || health(&tracker).fault.is_none());
-    assert_eq!(shelf.running(), [id(&handle)]);
-    assert_eq!(shelf.with(|state| (state.opened, state.set_aside)), (1, 0));
-    handle.succeed();
-}
-
-#[test]
-fn what_waits_for_a_store_that_fails_is_bounded() {
-    let shelf = Shelf::default();
-    let room = Room {
-        tasks: 10,
-        ..Room::ENOUGH
-    };
-    let (tracker, tasks) = open(&shelf, room);
-    let handle = tasks.begin("import").start().unwrap();
-    eventually("it is written", || shelf.running() == [id(&handle)]);
-    shelf.with(|state| state.fault = Some(fault(FaultKind::Passing)));
-    let mut begun = Vec::new();
-    for round in 1..=20 {
-        begun.extend((0..10).map(|_| tasks.begin("import").start().unwrap()));
-        handle.heartbeat();
-        let failed = health(&tracker).failures;
-        eventually("it is tried again", || health(&tracker).failures > failed);
-        let queue = health(&tracker).queue;
-        assert!((1..=21).contains(&queue), "{queue} in round {round}");
-    }
-    assert!(health(&tracker).shed >= 170, "{:?}", health(&tracker));
-    assert!(
-        !tracker.close_journal(Duration::from_secs(10)),
-        "not written"
-    );
-}
-
-#[test]
 fn what_is_great_takes_the_room_of_many() {
     let shelf = Shelf::default();
     let room = Room {
@@ -362,7 +317,7 @@ proptest! {
     #[test]
     fn the_store_comes_to_have_what_is(
         room in 1_usize..20,
-        steps in prop::collection::vec((0_u8..8, any::<prop::sample::Index>()), 1..200),
+        steps in prop::collection::vec((0_u8..9, any::<prop::sample::Index>()), 1..200),
     ) {
         let shelf = Shelf::default();
         let room = Room { tasks: room, signs: room, ..Room::ENOUGH };
@@ -381,11 +336,16 @@ proptest! {
                     state.fault = failing.then(|| fault(FaultKind::Passing));
                 }),
                 7 => pause(at.index(8) as u64),
+                8 => shelf.with(|state| {
+                    let failing = state.write_fault.take().is_none();
+                    state.write_fault = failing.then(|| fault(FaultKind::Passing));
+                }),
                 _ => shelf.with(|state| state.hangs = !state.hangs),
             }
         }
         shelf.with(|state| {
             state.fault = None;
+            state.write_fault = None;
             state.hangs = false;
         });
         let mut expected: Vec<_> = active.iter().map(id).collect();

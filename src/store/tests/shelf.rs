@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) ids_until: u64,
     /// What every call gives back.
     pub(super) fault: Option<Fault>,
+    /// What a write gives back, as on a full disk, where all else works.
+    pub(super) write_fault: Option<Fault>,
     /// Whether calls wait.
     pub(super) hangs: bool,
     pub(super) panics: bool,
@@ -112,13 +114,17 @@ impl Site for Shelf {
 impl Backend for Shelf {
     fn write(&mut self, group: &Group<'_>) -> Result<(), Fault> {
         self.call(|state| {
+            if let Some(fault) = &state.write_fault {
+                return Err(fault.clone());
+            }
             state.written += 1;
             state.ids_until = group.ids_until;
             for task in group.tasks {
                 let task = owned(task);
                 state.tasks.insert(task.id.into(), task);
             }
-        })
+            Ok(())
+        })?
     }
 
     fn next_id(&mut self) -> Result<u64, Fault> {
