@@ -13,7 +13,7 @@ fn what_fails_is_tried_again() {
     let shelf = Shelf::default();
     let (tracker, tasks) = open(&shelf, Room::ENOUGH);
     assert_eq!(health(&tracker).fault, None);
-    shelf.with(|state| state.fault = Some(fault(FaultKind::Passing)));
+    shelf.with(|state| state.write_fault = Some(fault(FaultKind::Passing)));
     let handle = tasks.begin("import").start().unwrap();
     eventually("the fault shows", || health(&tracker).fault.is_some());
     let said = health(&tracker);
@@ -21,7 +21,7 @@ fn what_fails_is_tried_again() {
     assert!(said.failures > 0);
     assert_eq!(said.queue, 1, "wherever it waits");
     assert_eq!(shelf.running(), Vec::<u64>::new());
-    shelf.with(|state| state.fault = None);
+    shelf.with(|state| state.write_fault = None);
     eventually("it works again", || health(&tracker).fault.is_none());
     assert_eq!(shelf.running(), [id(&handle)]);
     assert_eq!(shelf.with(|state| (state.opened, state.set_aside)), (1, 0));
