@@ -10,7 +10,7 @@ use std::{env, time::Duration};
 use bytesize::ByteSize;
 
 pub(crate) use self::store::StoreSettings;
-use self::values::{checkpoint, default_host, link, on_or_off, set, some_text};
+use self::values::{checkpoint, default_host, link, on_or_off, set, some_text, some_time};
 use crate::{
     Error,
     service::ServiceConfig,
@@ -172,9 +172,7 @@ pub(crate) const SETTINGS: [Setting; 22] = [
         help: "Age at which a task that has none of its own is ended as timed_out",
         heading: TRACKING,
         read: |settings, text| {
-            let age = humantime::parse_duration(text).ok();
-            let age = age.filter(|age| !age.is_zero());
-            settings.max_age = Some(age.ok_or("a time above 0, such as `8h`, `30m` or `90s`")?);
+            settings.max_age = Some(some_time(text, "`8h`, `30m` or `90s`")?);
             Ok(())
         },
     },

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Setting, TRACKING};
+use super::{Setting, TRACKING, values::some_time};
 
 /// What the operator says of it.
 #[derive(Clone, Debug, Default)]
@@ -43,9 +43,7 @@ pub(super) const HISTORY_AGE: Setting = Setting {
     help: "How long the store keeps ended tasks, of which there are no more than --history",
     heading: TRACKING,
     read: |settings, text| {
-        let kept = humantime::parse_duration(text).ok();
-        let kept = kept.filter(|kept| !kept.is_zero());
-        settings.store.kept = Some(kept.ok_or("a time above 0, such as `7d` or `12h`")?);
+        settings.store.kept = Some(some_time(text, "`7d` or `12h`")?);
         Ok(())
     },
 };

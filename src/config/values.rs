@@ -45,6 +45,13 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A time above 0; `such` are examples of it.
+pub(super) fn some_time(text: &str, such: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).ok();
+    let time = time.filter(|time| !time.is_zero());
+    time.ok_or_else(|| format!("a time above 0, such as {such}"))
+}
+
 /// Zero for none.
 pub(super) fn checkpoint(text: &str) -> Result<Duration, String> {
     if text == "off" {

@@ -26,6 +26,12 @@ const TERMS: Terms = Terms {
     beat: Duration::from_millis(20),
 };
 
+/// Soon full.
+const NARROW: Room = Room {
+    tasks: 10,
+    ..Room::ENOUGH
+};
+
 fn tracker() -> Arc<Tracker> {
     Arc::new(Tracker::new(Limits {
         history: 1_000,
@@ -115,11 +121,7 @@ fn signs_of_life_are_written_in_time() {
 #[test]
 fn a_store_that_hangs_holds_nobody_up() {
     let shelf = Shelf::default();
-    let room = Room {
-        tasks: 10,
-        ..Room::ENOUGH
-    };
-    let (tracker, tasks) = open(&shelf, room);
+    let (tracker, tasks) = open(&shelf, NARROW);
     let written: Vec<_> = (0..5)
         .map(|_| tasks.begin("import").start().unwrap())
         .collect();
@@ -147,11 +149,7 @@ fn a_store_that_hangs_holds_nobody_up() {
 #[test]
 fn what_was_shed_is_written_when_there_is_time() {
     let shelf = Shelf::default();
-    let room = Room {
-        tasks: 10,
-        ..Room::ENOUGH
-    };
-    let (tracker, tasks) = open(&shelf, room);
+    let (tracker, tasks) = open(&shelf, NARROW);
     shelf.with(|state| state.hangs = true);
     let begun: Vec<_> = (0..500)
         .map(|_| tasks.begin("import").start().unwrap())

@@ -65,7 +65,7 @@ impl Ended {
 }
 
 /// Per flag: values that are wrong, and what is said to be allowed.
-const WRONG: [(&str, &[&str], &str); 14] = [
+const WRONG: [(&str, &[&str], &str); 16] = [
     (
         "port",
         &["x", "65536", "-1", "", "80.5"],
@@ -98,6 +98,8 @@ const WRONG: [(&str, &[&str], &str); 14] = [
     ),
     ("busy-while-invoking", &["maybe"], "`on` or `off`"),
     ("history", &["-1", "all", "1.5"], "an integer from 0"),
+    ("store", &[""], "a path such as `tasks.db`, or `memory`"),
+    ("history-age", &["0s", "7", "-1d", ""], "a time above 0"),
     ("debug-actions", &["maybe"], "`on` or `off`"),
     ("log-format", &["xml", ""], "`pretty` or `json`"),
     (

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Room, eventually, health, id, open,
+    NARROW, Room, eventually, health, id, open,
     shelf::{Shelf, fault},
 };
 use crate::store::backend::FaultKind;
@@ -31,11 +31,7 @@ fn what_fails_is_tried_again() {
 #[test]
 fn what_waits_for_a_store_that_fails_is_bounded() {
     let shelf = Shelf::default();
-    let room = Room {
-        tasks: 10,
-        ..Room::ENOUGH
-    };
-    let (tracker, tasks) = open(&shelf, room);
+    let (tracker, tasks) = open(&shelf, NARROW);
     let handle = tasks.begin("import").start().unwrap();
     eventually("it is written", || shelf.running() == [id(&handle)]);
     shelf.with(|state| state.write_fault = Some(fault(FaultKind::Passing)));
